@@ -1,0 +1,1 @@
+"""FPGA devices and accelerator templates."""

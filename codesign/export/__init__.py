@@ -1,0 +1,1 @@
+"""Hardware projects written for designs."""

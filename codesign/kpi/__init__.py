@@ -1,0 +1,1 @@
+"""Analytical cost models: one module a template, one call that prices designs."""

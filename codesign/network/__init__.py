@@ -1,0 +1,1 @@
+"""Layer graphs, blueprints, tasks, and the quantised networks trained from them."""

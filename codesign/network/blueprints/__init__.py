@@ -1,0 +1,1 @@
+"""Network families: from parameter values to layer tables."""

@@ -1,0 +1,1 @@
+"""Front tables, figures and the report."""

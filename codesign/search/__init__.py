@@ -1,0 +1,1 @@
+"""Multi-objective search: ask, evaluate, tell."""

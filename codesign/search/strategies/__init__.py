@@ -1,0 +1,1 @@
+"""Search strategies, found through entry points."""

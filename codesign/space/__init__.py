@@ -1,0 +1,1 @@
+"""Design parameters, design spaces and design points."""

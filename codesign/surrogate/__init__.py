@@ -1,0 +1,1 @@
+"""Gaussian-process predictors of what is expensive to measure."""

@@ -1,0 +1,1 @@
+"""Evidence from simulation: exported designs against the quantised model."""
