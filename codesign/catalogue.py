@@ -12,6 +12,7 @@ from typing import Any, TypeVar, dataclass_transform
 from codesign.errors import InputError
 
 RecordT = TypeVar("RecordT")
+UNKNOWN_KEY = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -90,23 +91,27 @@ def parse_record(data: dict[str, Any], cls: type[RecordT], *, where: str) -> Rec
     try:
         return TypeAdapter(cls).validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-        raise InputError(_explain(first["type"], first["msg"], first.get("input")), where=f"{where}: {key}", remedy=_remedy(first["type"], cls)) from None
+        # A misspelt key also makes the right one missing: the misspelling is what the user has to see.
+        first = min(error.errors(include_url=False), key=lambda item: item["type"] not in UNKNOWN_KEY)
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            _explain(first["type"], first["msg"], first.get("input")), where=f"{where}: {key}" if key else where, remedy=_remedy(first["type"], cls)
+        ) from None
 
 
 def _explain(kind: str, message: str, value: Any) -> str:
-    if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
+    if kind in UNKNOWN_KEY:
         return "unknown key"
     if kind in {"missing", "missing_argument"}:
         return "missing key"
     text = message.removeprefix("Value error, ")
-    return f"{text[:1].lower()}{text[1:]} (got {json.dumps(value)[:80]})"
+    shown = "" if isinstance(value, dict) else f" (got {json.dumps(value)[:80]})"
+    return f"{text[:1].lower()}{text[1:]}{shown}"
 
 
 def _remedy(kind: str, cls: type[Any]) -> str:
     names = ", ".join(field.name for field in dataclasses.fields(cls))
-    if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
+    if kind in UNKNOWN_KEY:
         return f"Remove it or correct its spelling; keys at the top level: {names}"
     if kind in {"missing", "missing_argument"}:
         return "Add it"

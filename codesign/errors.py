@@ -65,6 +65,12 @@ class VerificationError(CodesignError):
     exit_code = 6
 
 
+class InterruptedRunError(CodesignError):
+    """The user stopped a run; everything finished is in the store."""
+
+    exit_code = 130
+
+
 class StoreError(CodesignError):
     """The study store is locked, damaged, or written by another schema."""
 

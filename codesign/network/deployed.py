@@ -20,6 +20,10 @@ from codesign.network.layers import WEIGHTED, Layer, LayerGraph, Op
 
 IntTensor = NDArray[np.int64]
 FORMAT = 1
+NETWORK_FILE = "network.npz"
+"""Name of a saved network in the folder of a design or of a project."""
+STATE_FILE = "brevitas.pt"
+"""Name of the Brevitas network's weights beside it."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,13 @@ class DeployedNetwork:
 
     def run(self, samples: NDArray[np.uint8]) -> IntTensor:
         """Integer logits (batch x classes) at the fraction of the last layer's accumulator."""
-        return self.trace(samples)[self.graph.output.name].reshape(len(samples), -1)
+        logits: IntTensor = self.trace(samples)[self.graph.output.name].reshape(len(samples), -1)
+        return logits
 
     def predict(self, samples: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Class numbers (batch,): the first largest logit."""
-        return np.argmax(self.run(samples), axis=1)
+        classes: NDArray[np.int64] = np.argmax(self.run(samples), axis=1)
+        return classes
 
     def trace(self, samples: NDArray[np.uint8]) -> dict[str, IntTensor]:
         """Integer output of each layer by name, (batch, height, width, channels).
@@ -90,8 +96,7 @@ class DeployedNetwork:
         tensors = {entry.name: samples.reshape(-1, entry.out_h, entry.out_w, entry.out_c).astype(np.int64) - self.zero_point}
         for layer in self.graph:
             if layer.op is not Op.INPUT:
-                sources = [source.name for source in self.graph.predecessors(layer)]
-                accumulator, fraction = self._accumulate(layer, [tensors[name] for name in sources], [self.format(name).fraction for name in sources])
+                accumulator, fraction = self.accumulate(layer, tensors)
                 tensors[layer.name] = requantise(np.maximum(accumulator, 0) if layer.relu else accumulator, fraction, self.format(layer.name))
         return tensors
 
@@ -99,8 +104,10 @@ class DeployedNetwork:
         """Format of a layer's output."""
         return self.integers[name].output
 
-    def _accumulate(self, layer: Layer, inputs: list[IntTensor], fractions: list[int]) -> tuple[IntTensor, int]:
-        """Accumulator of a layer before ReLU and rounding, and its fraction."""
+    def accumulate(self, layer: Layer, tensors: Mapping[str, IntTensor]) -> tuple[IntTensor, int]:
+        """Accumulator of a layer before ReLU and rounding, and its fraction, from the outputs of the layers it reads."""
+        sources = [source.name for source in self.graph.predecessors(layer)]
+        inputs, fractions = [tensors[name] for name in sources], [self.format(name).fraction for name in sources]
         if layer.op is Op.ADD:
             fraction = max(fractions)
             first, second = (tensor << (fraction - own) for tensor, own in zip(inputs, fractions, strict=True))
@@ -153,21 +160,21 @@ class DeployedNetwork:
             InputError: missing, damaged, or of another format.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 header = json.loads(archive["header"].tobytes())
                 if header["format"] != FORMAT:
                     raise InputError(f"network file of format {header['format']}", where=str(path), remedy=f"This version reads format {FORMAT}")
                 integers = {
                     name: LayerIntegers(
                         output=TensorFormat(bits, bool(signed), fraction),
-                        weight=archive[f"weight/{name}"] if f"weight/{name}" in archive else None,
+                        weight=archive.get(f"weight/{name}", None),
                         weight_fraction=weight_fraction,
-                        bias=archive[f"bias/{name}"] if f"bias/{name}" in archive else None,
+                        bias=archive.get(f"bias/{name}", None),
                     )
                     for name, (bits, signed, fraction, weight_fraction) in header["formats"].items()
                 }
             return cls(LayerGraph.from_rows(header["layers"]), integers, int(header["zero_point"]))
-        except (OSError, KeyError, ValueError, TypeError, BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, TypeError, BadZipFile) as error:
             raise InputError(f"not a readable network file: {error}", where=str(path), remedy="Evaluate the design again with `codesign run`") from None
 
 
@@ -179,6 +186,7 @@ def pool_shift(layer: Layer) -> int:
 def requantise(accumulator: IntTensor, fraction: int, target: TensorFormat) -> IntTensor:
     """Round half to even from ``fraction`` to the target's, and saturate to its range."""
     shift = fraction - target.fraction
+    scaled: IntTensor
     if shift <= 0:
         scaled = accumulator << -shift
     else:
@@ -190,12 +198,16 @@ def requantise(accumulator: IntTensor, fraction: int, target: TensorFormat) -> I
 
 def _convolve(layer: Layer, inputs: IntTensor, weight: NDArray[np.int8]) -> IntTensor:
     """Integer convolution or matrix product; float64 holds it exactly below 2**53, far above any accumulator here."""
+    kernel = weight.astype(np.float64)
     if layer.op is Op.DENSE:
-        return np.rint(inputs.reshape(len(inputs), -1).astype(np.float64) @ weight.T.astype(np.float64)).astype(np.int64)[:, None, None, :]
+        product: IntTensor = (inputs.reshape(len(inputs), -1).astype(np.float64) @ kernel.T).astype(np.int64)
+        return product[:, None, None, :]
     padded = np.pad(inputs, ((0, 0), (layer.pad_h, layer.pad_h), (layer.pad_w, layer.pad_w), (0, 0))).astype(np.float64)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (layer.kernel_h, layer.kernel_w), axis=(1, 2))
     windows = windows[:, :: layer.stride_h, :: layer.stride_w]  # batch, out_h, out_w, channels, kernel_h, kernel_w
-    kernel = weight.astype(np.float64)
     if layer.groups > 1:
-        return np.rint(np.einsum("byxckl,ckl->byxc", windows, kernel[:, 0], optimize=True)).astype(np.int64)
-    return np.rint(np.einsum("byxikl,oikl->byxo", windows, kernel, optimize=True)).astype(np.int64)
+        sums = np.einsum("byxckl,ckl->byxc", windows, kernel[:, 0], optimize=True)
+    else:
+        sums = np.einsum("byxikl,oikl->byxo", windows, kernel, optimize=True)
+    exact: IntTensor = sums.astype(np.int64)
+    return exact

@@ -200,7 +200,8 @@ class LayerGraph:
                 raise InputError(f"layer record with fields {sorted(row)}", where="layer graph", remedy=f"It takes name, {', '.join(NUMERIC_FIELDS)}")
             try:
                 numbers = {key: int(row[key]) for key in NUMERIC_FIELDS}
-                layers.append(Layer(name=str(row["name"]), **{**numbers, "op": Op(numbers["op"])}))
+                op = Op(numbers.pop("op"))
+                layers.append(Layer(name=str(row["name"]), op=op, **numbers))
             except (TypeError, ValueError) as error:
                 raise InputError(f"layer record with a bad value: {error}", where="layer graph") from None
         return cls(layers)
@@ -280,7 +281,8 @@ class LayerTable:
         for slot in slots:
             numbers = {name: int(getattr(self, name)[row, slot]) for name in NUMERIC_FIELDS}
             numbers |= {key: position[numbers[key]] for key in ("input_a", "input_b")}
-            layers.append(Layer(name=self.names[slot], **{**numbers, "op": Op(numbers["op"])}))
+            op = Op(numbers.pop("op"))
+            layers.append(Layer(name=self.names[slot], op=op, **numbers))
         return LayerGraph(layers)
 
     @classmethod

@@ -72,9 +72,9 @@ class TableBuilder:
     def input(self, dimensions: tuple[int, int, int]) -> Tensor:
         """The input tensor, read as (height, width, channels)."""
         h, w, c = dimensions
-        values: dict[str, Scalar] = dict(in_h=h, in_w=w, in_c=c, out_h=h, out_w=w, out_c=c, groups=1, input_a=-1, input_b=-1)
-        values |= dict(input_bits=self.shape.input_bits, output_bits=self.shape.input_bits)
-        values |= dict(input_signed=int(self.shape.input_signed), output_signed=int(self.shape.input_signed))
+        values: dict[str, Scalar] = {"in_h": h, "in_w": w, "in_c": c, "out_h": h, "out_w": w, "out_c": c, "groups": 1, "input_a": -1, "input_b": -1}
+        values |= {"input_bits": self.shape.input_bits, "output_bits": self.shape.input_bits}
+        values |= {"input_signed": int(self.shape.input_signed), "output_signed": int(self.shape.input_signed)}
         self._append("input", Op.INPUT, values, None)
         return self._tensor(None, None)
 
@@ -100,21 +100,21 @@ class TableBuilder:
         pad_h, pad_w = np.asarray(kernel_h) // 2, np.asarray(kernel_w) // 2
         depthwise = channels is None
         fan_in = np.asarray(kernel_h) * np.asarray(kernel_w) * (1 if depthwise else source.c)
-        values: dict[str, Scalar] = dict(
-            in_h=source.h,
-            in_w=source.w,
-            in_c=source.c,
-            out_h=(source.h + 2 * pad_h - kernel_h) // stride_h + 1,
-            out_w=(source.w + 2 * pad_w - kernel_w) // stride_w + 1,
-            out_c=source.c if channels is None else channels,
-            kernel_h=kernel_h,
-            kernel_w=kernel_w,
-            stride_h=stride_h,
-            stride_w=stride_w,
-            pad_h=pad_h,
-            pad_w=pad_w,
-            groups=source.c if depthwise else 1,
-        )
+        values: dict[str, Scalar] = {
+            "in_h": source.h,
+            "in_w": source.w,
+            "in_c": source.c,
+            "out_h": (source.h + 2 * pad_h - kernel_h) // stride_h + 1,
+            "out_w": (source.w + 2 * pad_w - kernel_w) // stride_w + 1,
+            "out_c": source.c if channels is None else channels,
+            "kernel_h": kernel_h,
+            "kernel_w": kernel_w,
+            "stride_h": stride_h,
+            "stride_w": stride_w,
+            "pad_h": pad_h,
+            "pad_w": pad_w,
+            "groups": source.c if depthwise else 1,
+        }
         return self._weighted(name, op, source, values, fan_in, weight_bits, output_bits, relu, active)
 
     def dense(
@@ -123,22 +123,22 @@ class TableBuilder:
         """A fully connected layer on the flattened input; ``output_bits`` None keeps the accumulator (the last layer)."""
         inputs = source.h * source.w * source.c
         ones = ("in_h", "in_w", "out_h", "out_w", "kernel_h", "kernel_w", "stride_h", "stride_w", "groups")
-        values: dict[str, Scalar] = {key: 1 for key in ones} | dict(in_c=inputs, out_c=features, pad_h=0, pad_w=0)
+        values: dict[str, Scalar] = dict.fromkeys(ones, 1) | {"in_c": inputs, "out_c": features, "pad_h": 0, "pad_w": 0}
         return self._weighted(name, Op.DENSE, source, values, inputs, weight_bits, output_bits, relu, active)
 
     def add(self, name: str, first: Tensor, second: Tensor, *, output_bits: Scalar, relu: bool, active: Mask | None = None) -> Tensor:
         """Sum of two tensors of one shape."""
-        values = self._same_shape(first) | dict(kernel_h=1, kernel_w=1, stride_h=1, stride_w=1, input_b=second.slot)
+        values = self._same_shape(first) | {"kernel_h": 1, "kernel_w": 1, "stride_h": 1, "stride_w": 1, "input_b": second.slot}
         # Scales may differ: eight bits of head room cover the alignment shift of the narrower operand.
-        values |= dict(accumulator_bits=np.maximum(first.bits, second.bits) + 9, output_bits=output_bits, relu=int(relu), output_signed=int(not relu))
+        values |= {"accumulator_bits": np.maximum(first.bits, second.bits) + 9, "output_bits": output_bits, "relu": int(relu), "output_signed": int(not relu)}
         self._append(name, Op.ADD, values, active)
         return self._tensor(first, active)
 
     def global_pool(self, name: str, source: Tensor, *, output_bits: Scalar, active: Mask | None = None) -> Tensor:
         """Mean over all positions up to a constant factor: sum times 2**-ceil(log2(h*w)); keeps the sign of its input."""
-        values = self._same_shape(source) | dict(out_h=1, out_w=1, kernel_h=source.h, kernel_w=source.w, stride_h=1, stride_w=1)
+        values = self._same_shape(source) | {"out_h": 1, "out_w": 1, "kernel_h": source.h, "kernel_w": source.w, "stride_h": 1, "stride_w": 1}
         growth = _ceil_log2(source.h * source.w)
-        values |= dict(accumulator_bits=source.bits + growth + 1, output_bits=output_bits, output_signed=source.signed)
+        values |= {"accumulator_bits": source.bits + growth + 1, "output_bits": output_bits, "output_signed": source.signed}
         self._append(name, Op.GLOBAL_POOL, values, active)
         return self._tensor(source, active)
 
@@ -148,10 +148,10 @@ class TableBuilder:
 
     @staticmethod
     def _same_shape(source: Tensor) -> dict[str, Scalar]:
-        return dict(
-            in_h=source.h, in_w=source.w, in_c=source.c, out_h=source.h, out_w=source.w, out_c=source.c, groups=1,
-            input_bits=source.bits, input_signed=source.signed, input_a=source.slot, input_b=-1,
-        )  # fmt: skip
+        return {
+            "in_h": source.h, "in_w": source.w, "in_c": source.c, "out_h": source.h, "out_w": source.w, "out_c": source.c, "groups": 1,
+            "input_bits": source.bits, "input_signed": source.signed, "input_a": source.slot, "input_b": -1,
+        }  # fmt: skip
 
     def _weighted(
         self,
@@ -167,18 +167,18 @@ class TableBuilder:
     ) -> Tensor:
         # |sum| <= fan_in * 2**(input_bits + weight_bits - 1); one more bit for the sign, one for the bias.
         accumulator = source.bits + weight_bits + _ceil_log2(np.asarray(fan_in)) + 1
-        values |= dict(
-            weight_bits=weight_bits,
-            bias_bits=BIAS_BITS,
-            input_bits=source.bits,
-            input_signed=source.signed,
-            output_bits=accumulator if output_bits is None else output_bits,
-            output_signed=int(not relu),
-            accumulator_bits=np.maximum(accumulator, BIAS_BITS + 1),
-            relu=int(relu),
-            input_a=source.slot,
-            input_b=-1,
-        )
+        values |= {
+            "weight_bits": weight_bits,
+            "bias_bits": BIAS_BITS,
+            "input_bits": source.bits,
+            "input_signed": source.signed,
+            "output_bits": accumulator if output_bits is None else output_bits,
+            "output_signed": int(not relu),
+            "accumulator_bits": np.maximum(accumulator, BIAS_BITS + 1),
+            "relu": int(relu),
+            "input_a": source.slot,
+            "input_b": -1,
+        }
         if output_bits is None:
             values["output_bits"] = values["accumulator_bits"]
         self._append(name, op, values, active)

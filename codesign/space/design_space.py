@@ -55,13 +55,15 @@ class DesignSpace:
 
     Args:
         parameters: unique names; conditions name parameters that come earlier.
+        narrowed: domains were cut down on purpose, so a parameter may be left that can never be active.
 
     Raises:
         InputError: repeated name, or a condition on a later or unknown parameter or on a value it does not have.
     """
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, parameters: Sequence[Parameter], *, narrowed: bool = False) -> None:
         self.parameters = tuple(parameters)
+        self._narrowed = narrowed
         self.names = tuple(parameter.name for parameter in self.parameters)
         self._position: dict[str, int] = {}
         self._value_index: list[dict[Value, int]] = []
@@ -88,7 +90,7 @@ class DesignSpace:
                 f"parameter {parameter.name} depends on {parent}, which is not declared before it", where="design space", remedy="Declare the parent first"
             )
         unknown = [value for value in values if value not in self.parameter(parent).values]
-        if len(unknown) == len(values):
+        if len(unknown) == len(values) and not self._narrowed:
             raise InputError(f"parameter {parameter.name} can never be active: {parent} is never one of {list(values)}", where="design space")
 
     def __len__(self) -> int:
@@ -170,8 +172,9 @@ class DesignSpace:
         picked = np.maximum(indices[:, column], 0)
         if isinstance(domain[0], str):
             return picked.astype(np.int64)
-        kind = np.int64 if all(isinstance(value, int) for value in domain) else np.float64
-        return np.asarray(domain, dtype=kind)[picked]
+        if all(isinstance(value, int) for value in domain):
+            return np.asarray(domain, dtype=np.int64)[picked]
+        return np.asarray(domain, dtype=np.float64)[picked]
 
     def points(self, indices: Indices) -> list[DesignPoint]:
         """Rows as design points."""

@@ -61,7 +61,7 @@ class Parameter:
         if self.kind is ParameterKind.CATEGORICAL:
             if not all(isinstance(value, str) for value in self.values):
                 raise ValueError(f"categorical parameter {self.name} takes text values, got {list(self.values)}")
-        elif not numeric or list(self.values) != sorted(self.values):  # type: ignore[type-var]  # numbers only, checked just before
+        elif not numeric or list(self.values) != sorted(self.values):
             raise ValueError(f"{self.kind} parameter {self.name} takes increasing numbers, got {list(self.values)}")
 
 

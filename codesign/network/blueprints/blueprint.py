@@ -13,31 +13,16 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from codesign.catalogue import load_record, record
 from codesign.errors import InputError
 from codesign.network.layers import LayerTable
 from codesign.network.table_builder import TableBuilder, TaskShape
+from codesign.space.columns import Columns
 from codesign.space.design_space import DesignSpace, Indices
 from codesign.space.parameters import Condition, Half, Parameter, ParameterKind
 
 ENTRY_POINTS = "codesign.blueprints"
 SPACES = Path(__file__).resolve().parents[2] / "data" / "spaces"
-
-
-class Columns:
-    """Values of one blueprint's parameters for n designs: ``columns["blocks"]`` is an integer array (n,)."""
-
-    def __init__(self, space: DesignSpace, indices: Indices, prefix: str) -> None:
-        self._space, self._indices, self._prefix = space, indices, prefix
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, name: str) -> NDArray[np.int64]:
-        return self._space.values(self._indices, f"{self._prefix}.{name}").astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -104,7 +89,7 @@ class ParameterList:
         conditions = () if when is None else (Condition(f"{self._blueprint}.{when[0]}", when[1]),)
         self._collected.append(Parameter(f"{self._blueprint}.{name}", found.kind, found.values, Half.NETWORK, conditions))
 
-    def tuple(self) -> tuple[Parameter, ...]:
+    def collected(self) -> tuple[Parameter, ...]:
         """All parameters added, in order."""
         return tuple(self._collected)
 

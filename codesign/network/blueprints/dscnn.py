@@ -8,9 +8,10 @@ keyword spotting reference.
 
 from __future__ import annotations
 
-from codesign.network.blueprints.blueprint import Blueprint, Columns, ParameterList, load_space_file
+from codesign.network.blueprints.blueprint import Blueprint, ParameterList, load_space_file
 from codesign.network.layers import Op
 from codesign.network.table_builder import TableBuilder
+from codesign.space.columns import Columns
 from codesign.space.parameters import Parameter
 
 MAX_BLOCKS = 4
@@ -29,7 +30,7 @@ def _parameters() -> tuple[Parameter, ...]:
             for name in ("weight_bits", "activation_bits"):
                 parameters.add(f"block{number}_{layer}_{name}", name, when=when)
     parameters.add("head_weight_bits", "weight_bits")
-    return parameters.tuple()
+    return parameters.collected()
 
 
 def _write(builder: TableBuilder, columns: Columns) -> None:
@@ -37,24 +38,24 @@ def _write(builder: TableBuilder, columns: Columns) -> None:
         "stem",
         builder.input(builder.shape.as_image()),
         Op.CONV2D,
-        channels=columns["stem_width"],
-        kernel=(columns["stem_kernel_h"], columns["stem_kernel_w"]),
-        stride=(columns["stem_stride_h"], columns["stem_stride_w"]),
-        weight_bits=columns["stem_weight_bits"],
-        output_bits=columns["stem_activation_bits"],
+        channels=columns.integers("stem_width"),
+        kernel=(columns.integers("stem_kernel_h"), columns.integers("stem_kernel_w")),
+        stride=(columns.integers("stem_stride_h"), columns.integers("stem_stride_w")),
+        weight_bits=columns.integers("stem_weight_bits"),
+        output_bits=columns.integers("stem_activation_bits"),
         relu=True,
     )
     for number in range(1, MAX_BLOCKS + 1):
-        name, active = f"block{number}", columns["blocks"] >= number
-        kernel, stride = columns[f"{name}_kernel"], columns[f"{name}_stride"]
+        name, active = f"block{number}", columns.integers("blocks") >= number
+        kernel, stride = columns.integers(f"{name}_kernel"), columns.integers(f"{name}_stride")
         x = builder.convolution(
             f"{name}_depthwise",
             x,
             Op.DEPTHWISE_CONV2D,
             kernel=(kernel, kernel),
             stride=(stride, stride),
-            weight_bits=columns[f"{name}_depthwise_weight_bits"],
-            output_bits=columns[f"{name}_depthwise_activation_bits"],
+            weight_bits=columns.integers(f"{name}_depthwise_weight_bits"),
+            output_bits=columns.integers(f"{name}_depthwise_activation_bits"),
             relu=True,
             active=active,
         )
@@ -62,15 +63,15 @@ def _write(builder: TableBuilder, columns: Columns) -> None:
             f"{name}_pointwise",
             x,
             Op.CONV2D,
-            channels=columns[f"{name}_width"],
+            channels=columns.integers(f"{name}_width"),
             kernel=(1, 1),
-            weight_bits=columns[f"{name}_pointwise_weight_bits"],
-            output_bits=columns[f"{name}_pointwise_activation_bits"],
+            weight_bits=columns.integers(f"{name}_pointwise_weight_bits"),
+            output_bits=columns.integers(f"{name}_pointwise_activation_bits"),
             relu=True,
             active=active,
         )
     x = builder.global_pool("pool", x, output_bits=8)
-    builder.dense("head", x, features=builder.shape.classes, weight_bits=columns["head_weight_bits"], output_bits=None, relu=False)
+    builder.dense("head", x, features=builder.shape.classes, weight_bits=columns.integers("head_weight_bits"), output_bits=None, relu=False)
 
 
 DOMAINS = load_space_file("dscnn")

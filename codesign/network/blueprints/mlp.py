@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from codesign.network.blueprints.blueprint import Blueprint, Columns, ParameterList, load_space_file
+from codesign.network.blueprints.blueprint import Blueprint, ParameterList, load_space_file
 from codesign.network.table_builder import TableBuilder
+from codesign.space.columns import Columns
 from codesign.space.parameters import Parameter
 
 MAX_HIDDEN = 3
@@ -17,7 +18,7 @@ def _parameters() -> tuple[Parameter, ...]:
         for name in ("width", "weight_bits", "activation_bits"):
             parameters.add(f"hidden{number}_{name}", name, when=when)
     parameters.add("head_weight_bits", "weight_bits")
-    return parameters.tuple()
+    return parameters.collected()
 
 
 def _write(builder: TableBuilder, columns: Columns) -> None:
@@ -26,13 +27,13 @@ def _write(builder: TableBuilder, columns: Columns) -> None:
         x = builder.dense(
             f"hidden{number}",
             x,
-            features=columns[f"hidden{number}_width"],
-            weight_bits=columns[f"hidden{number}_weight_bits"],
-            output_bits=columns[f"hidden{number}_activation_bits"],
+            features=columns.integers(f"hidden{number}_width"),
+            weight_bits=columns.integers(f"hidden{number}_weight_bits"),
+            output_bits=columns.integers(f"hidden{number}_activation_bits"),
             relu=True,
-            active=columns["hidden_layers"] >= number,
+            active=columns.integers("hidden_layers") >= number,
         )
-    builder.dense("head", x, features=builder.shape.classes, weight_bits=columns["head_weight_bits"], output_bits=None, relu=False)
+    builder.dense("head", x, features=builder.shape.classes, weight_bits=columns.integers("head_weight_bits"), output_bits=None, relu=False)
 
 
 DOMAINS = load_space_file("mlp")

@@ -7,9 +7,10 @@ Features are channels and time is the only axis that is convolved over [Choi2019
 
 from __future__ import annotations
 
-from codesign.network.blueprints.blueprint import Blueprint, Columns, ParameterList, load_space_file
+from codesign.network.blueprints.blueprint import Blueprint, ParameterList, load_space_file
 from codesign.network.layers import Op
 from codesign.network.table_builder import TableBuilder, Tensor
+from codesign.space.columns import Columns
 from codesign.space.parameters import Parameter
 
 MAX_BLOCKS = 3
@@ -28,7 +29,7 @@ def _parameters() -> tuple[Parameter, ...]:
             for name in ("weight_bits", "activation_bits"):
                 parameters.add(f"block{number}_{layer}_{name}", name, when=when)
     parameters.add("head_weight_bits", "weight_bits")
-    return parameters.tuple()
+    return parameters.collected()
 
 
 def _write(builder: TableBuilder, columns: Columns) -> None:
@@ -36,28 +37,28 @@ def _write(builder: TableBuilder, columns: Columns) -> None:
         "stem",
         builder.input(builder.shape.as_series()),
         Op.CONV1D,
-        channels=columns["stem_width"],
-        kernel=(1, columns["stem_kernel"]),
-        weight_bits=columns["stem_weight_bits"],
-        output_bits=columns["stem_activation_bits"],
+        channels=columns.integers("stem_width"),
+        kernel=(1, columns.integers("stem_kernel")),
+        weight_bits=columns.integers("stem_weight_bits"),
+        output_bits=columns.integers("stem_activation_bits"),
         relu=True,
     )
     for number in range(1, MAX_BLOCKS + 1):
         x = _block(builder, columns, f"block{number}", x, number)
     x = builder.global_pool("pool", x, output_bits=8)
-    builder.dense("head", x, features=builder.shape.classes, weight_bits=columns["head_weight_bits"], output_bits=None, relu=False)
+    builder.dense("head", x, features=builder.shape.classes, weight_bits=columns.integers("head_weight_bits"), output_bits=None, relu=False)
 
 
 def _block(builder: TableBuilder, columns: Columns, name: str, x: Tensor, number: int) -> Tensor:
     """Two convolutions, the first with stride, and a 1 x 1 shortcut where the block is residual."""
-    active = columns["blocks"] >= number
-    residual = active & (columns[f"{name}_residual"] == 1)
-    width, kernel, stride = columns[f"{name}_width"], (1, columns[f"{name}_kernel"]), (1, columns[f"{name}_stride"])
-    first_bits, second_bits = columns[f"{name}_first_weight_bits"], columns[f"{name}_second_weight_bits"]
-    output_bits = columns[f"{name}_second_activation_bits"]
+    active = columns.integers("blocks") >= number
+    residual = active & (columns.integers(f"{name}_residual") == 1)
+    width, kernel, stride = columns.integers(f"{name}_width"), (1, columns.integers(f"{name}_kernel")), (1, columns.integers(f"{name}_stride"))
+    first_bits, second_bits = columns.integers(f"{name}_first_weight_bits"), columns.integers(f"{name}_second_weight_bits")
+    output_bits = columns.integers(f"{name}_second_activation_bits")
     y = builder.convolution(
         f"{name}_first", x, Op.CONV1D, channels=width, kernel=kernel, stride=stride,
-        weight_bits=first_bits, output_bits=columns[f"{name}_first_activation_bits"], relu=True, active=active,
+        weight_bits=first_bits, output_bits=columns.integers(f"{name}_first_activation_bits"), relu=True, active=active,
     )  # fmt: skip
     plain = builder.convolution(
         f"{name}_second", y, Op.CONV1D, channels=width, kernel=kernel,

@@ -1,0 +1,341 @@
+"""Commands that work on a study: run, status, front, show, export, verify, report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from codesign.cli.output import SETTINGS, emit, number, say, table
+from codesign.cli.progress import ProgressDisplay
+from codesign.errors import CodesignError, InputError, InterruptedRunError, VerificationError
+
+if TYPE_CHECKING:
+    from codesign.search.engine import Engine
+    from codesign.search.study import Evaluated, Study
+
+RUNS = Path("runs")
+HLS_OUT = Path("hls_out")
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the studies.")]
+HlsOut = Annotated[Path, typer.Option("--hls-out", help="Folder of the exported hardware projects.")]
+StudyName = Annotated[str | None, typer.Option("--study", "-s", help="Name of a study under --runs; the one last run by default.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes that work at the same time.")]
+Cluster = Annotated[str | None, typer.Option("--cluster", help="A running Dask scheduler, tcp://host:port, instead of local processes.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the full data set, instead of the embedded one.")]
+DesignId = Annotated[str | None, typer.Argument(help="Id of a design, or its first digits.")]
+WholeFront = Annotated[bool, typer.Option("--front", help="Every design of the front.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (run, status, front, show, export, verify, report):
+        app.command()(command)
+
+
+def run(
+    study_file: Annotated[Path | None, typer.Argument(help="The study file; without one, keyword spotting on a PYNQ-Z2.")] = None,
+    jobs: Jobs = 1,
+    cluster: Cluster = None,
+    data: Data = None,
+    device: Annotated[str, typer.Option("--train-on", help="Where to train: cpu, cuda or auto.")] = "cpu",
+    verification: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove the front in C simulation.")] = True,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try designs again whose evaluation failed.")] = False,
+    runs: Runs = RUNS,
+    hls_out: HlsOut = HLS_OUT,
+) -> None:
+    """Search, prove the front bit for bit in C simulation, write the report. Continues an interrupted run."""
+    from codesign.network.tasks.registry import load_task
+    from codesign.search.builtin import builtin_study
+    from codesign.search.engine import open_engine
+    from codesign.search.specification import load_specification
+    from codesign.search.study import Study
+    from codesign.store.lock import exclusive
+
+    specification = builtin_study() if study_file is None else load_specification(study_file)
+    device = _check_run(device, verification)
+    task = load_task(specification.task, data)
+    folder = runs / specification.name
+    with _interruptible(specification.name), ExitStack() as stack:
+        engine = stack.enter_context(open_engine(jobs, cluster))
+        stack.enter_context(exclusive(folder / "lock"))
+        study = Study.create(specification, folder)
+        study.bind_data(task, path=data, device=device)
+        study.store.log("command", line=shlex.join(["codesign", *sys.argv[1:]]))
+        if retry_failed:
+            say(f"trying {study.store.forget_failures()} failed evaluations again")
+        say(f"study {specification.name}: {specification.task} on {specification.device}, budget {specification.budget.evaluations} designs, in {folder}")
+        display = stack.enter_context(ProgressDisplay())
+        study.search(engine, listen=display.listen)
+        problem = _prove_front(study, engine, hls_out, display) if verification else None
+        with study.timed("report"):
+            path = _write_report(study)
+    _print_front(study, study.front())
+    seconds = study.compute_seconds()
+    say("compute time: " + ", ".join(f"{name} {value / 60:.1f} min" for name, value in seconds.items()))
+    say(f"report: {path}")
+    _emit_front(study, study.front(), report=str(path), seconds=seconds)
+    if problem is not None:
+        raise problem
+    _raise_mismatches(study, study.front())
+
+
+def _prove_front(study: Study, engine: Engine, hls_out: Path, display: ProgressDisplay) -> CodesignError | None:
+    """Verify the front designs that have no result yet; an error is kept until the report is written."""
+    known = study.store.verifications("csim")
+    waiting = [item for item in study.front() if item.id not in known]
+    if not waiting:
+        return None
+    try:
+        with study.timed("verify"):
+            study.restore_models(waiting, engine)
+            _verify(study, waiting, engine, hls_out, display)
+    except CodesignError as error:
+        return error
+    return None
+
+
+def status(study: StudyName = None, runs: Runs = RUNS) -> None:
+    """How far a study is."""
+    opened = _open(study, runs)
+    done, failed = opened.counts()
+    total = opened.specification.budget.evaluations
+    front_size, verified = len(opened.front()), len(opened.store.verifications("csim"))
+    say(f"study {opened.specification.name} in {opened.folder}")
+    say(f"evaluated {done} of {total}, failed {failed}; front {front_size} designs; verified in C simulation {verified}")
+    emit({"study": opened.specification.name, "evaluated": done, "failed": failed, "budget": total, "front": front_size, "verified": verified})
+
+
+def front(
+    study: StudyName = None,
+    runs: Runs = RUNS,
+    everything: Annotated[bool, typer.Option("--all", help="Every evaluated design, not only the front.")] = False,
+) -> None:
+    """The Pareto front: designs that no other beats in every objective."""
+    opened = _open(study, runs)
+    shown = opened.evaluated() if everything else opened.front()
+    _print_front(opened, shown, title="Evaluated designs" if everything else "Pareto front")
+    _emit_front(opened, shown)
+
+
+def show(design: Annotated[str, typer.Argument(help="Id of a design, or its first digits.")], study: StudyName = None, runs: Runs = RUNS) -> None:
+    """One design: parameters, layers, figures with their intervals and evidence."""
+    opened = _open(study, runs)
+    item = opened.find(design)
+    say(f"design {item.id}, evaluation {item.evaluation.state}{': ' + item.evaluation.error if item.evaluation.error else ''}")
+    table(("parameter", "value"), [[name, str(value)] for name, value in item.design.point.assignment])
+    figures = opened.figures(item)
+    table(
+        ("figure", "value", "95 % interval", "unit", "evidence"),
+        [[name, number(e.value), f"{number(e.low)} .. {number(e.high)}", e.unit, e.evidence.value] for name, e in figures.items()],
+    )
+    graph = opened.pricing.joint.graph(item.design.point)
+    rows = [
+        [
+            layer.name,
+            layer.op.name.lower(),
+            f"{layer.out_h}x{layer.out_w}x{layer.out_c}",
+            *map(number, (layer.weights, layer.weight_bits, layer.output_bits, layer.macs)),
+        ]
+        for layer in graph
+    ]
+    table(("layer", "op", "output", "weights", "w bits", "a bits", "MACs"), rows, left=2)
+    result = opened.store.verifications("csim").get(item.id)
+    if result is None:
+        say("C simulation: not verified; `codesign verify " + item.id + "` does it")
+    else:
+        say(f"C simulation: {result['samples_exact']:,} of {result['samples']:,} samples exact")
+    if result is not None and result["first_diverging_layer"] is not None:
+        say(f"first diverging layer: {result['first_diverging_layer']}; types and overflows: {opened.project_folder(item.id) / 'csim' / 'divergence.json'}")
+    emit(
+        {
+            "id": item.id,
+            "state": item.evaluation.state,
+            "error": item.evaluation.error,
+            "parameters": dict(item.design.point.assignment),
+            "figures": {name: estimate.as_dict() for name, estimate in figures.items()},
+            "layers": graph.as_rows(),
+            "verification": result,
+        }
+    )
+
+
+def export(
+    design: DesignId = None,
+    whole_front: WholeFront = False,
+    study: StudyName = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a project even where it holds files that codesign did not write.")] = False,
+    runs: Runs = RUNS,
+    hls_out: HlsOut = HLS_OUT,
+    data: Data = None,
+) -> None:
+    """Write hls4ml projects (Vitis back end) for one design or the front."""
+    from codesign.export.pipeline import export_design, project_request
+    from codesign.store.lock import exclusive
+
+    opened = _open(study, runs)
+    chosen = _chosen(opened, design, whole_front)
+    with exclusive(opened.folder / "lock"):
+        _bind(opened, data)
+        written = {item.id: export_design(project_request(opened, item, hls_out, opened.data_path, force=force)) for item in chosen}
+    for identifier, folder in written.items():
+        say(f"{identifier}: {folder}")
+    emit({"exported": {identifier: str(folder) for identifier, folder in written.items()}})
+
+
+def verify(
+    design: DesignId = None,
+    whole_front: WholeFront = False,
+    study: StudyName = None,
+    jobs: Jobs = 1,
+    cluster: Cluster = None,
+    data: Data = None,
+    runs: Runs = RUNS,
+    hls_out: HlsOut = HLS_OUT,
+) -> None:
+    """Compile exported designs with g++ and compare them bit for bit with the quantised model over the whole test split."""
+    from codesign.search.engine import open_engine
+    from codesign.store.lock import exclusive
+
+    opened = _open(study, runs)
+    chosen = _chosen(opened, design, whole_front)
+    with _interruptible(opened.specification.name), ExitStack() as stack:
+        stack.enter_context(exclusive(opened.folder / "lock"))
+        _bind(opened, data)
+        engine = stack.enter_context(open_engine(jobs, cluster))
+        display = stack.enter_context(ProgressDisplay())
+        _verify(opened, chosen, engine, hls_out, display)
+    results = opened.store.verifications("csim")
+    rows = [
+        [i.id, f"{r['samples_exact']:,} of {r['samples']:,}", number(r["max_abs_difference"]), f"{r['metric_quantised']:.4f}", f"{r['metric_simulated']:.4f}"]
+        for i in chosen
+        if (r := results.get(i.id))
+    ]
+    table(("design", "samples exact", "max difference", "accuracy Brevitas", "accuracy C simulation"), rows)
+    emit({"level": "csim", "points": [results[item.id] for item in chosen if item.id in results]})
+    _raise_mismatches(opened, chosen)
+
+
+def report(study: StudyName = None, runs: Runs = RUNS) -> None:
+    """Write the report again: HTML, Markdown and JSON."""
+    opened = _open(study, runs)
+    path = _write_report(opened)
+    say(f"report: {path}")
+    emit({"report": str(path)})
+
+
+@contextmanager
+def _interruptible(study: str) -> Iterator[None]:
+    """Turn Ctrl-C into an error that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted; everything finished is saved", where=f"study {study}", remedy="The same command continues from there") from None
+
+
+def _check_run(device: str, verification: bool) -> str:
+    """What would otherwise be found out minutes later; gives the device to train on, ``cpu`` or ``cuda``."""
+    from codesign import toolchain
+
+    if device not in ("cpu", "cuda", "auto"):
+        raise InputError(f"unknown training device {device!r}", where="--train-on", remedy="Choose from cpu, cuda, auto")
+    if device != "cpu":
+        from codesign.network.training import training_device
+
+        device = training_device(device).type
+    if verification:
+        toolchain.require(toolchain.GXX, needed_for="codesign run (verification; --no-verify leaves it out)")
+    return device
+
+
+def _bind(study: Study, data: Path | None) -> None:
+    """Check that the data given, or else those of the study, are what the study was begun with."""
+    from codesign.network.tasks.registry import load_task
+
+    path = data or study.data_path
+    study.bind_data(load_task(study.specification.task, path), path=path, device=(study.store.bound_data() or {}).get("device", "cpu"))
+
+
+def _open(name: str | None, runs: Path) -> Study:
+    """The named study, or the one last run."""
+    from codesign.search.study import STORE_FILE, Study
+
+    if name is not None:
+        folder = runs / name if (runs / name / STORE_FILE).is_file() else Path(name)
+        return Study.open(folder)
+    # The lock is written by every run; the store's own time stands still while its log takes the writes.
+    stores = sorted(runs.glob(f"*/{STORE_FILE}"), key=lambda path: max(file.stat().st_mtime for file in (path, path.with_name("lock")) if file.exists()))
+    if not stores:
+        raise InputError("holds no study", where=str(runs), remedy="Run one with `codesign run`, or give another folder with --runs")
+    return Study.open(stores[-1].parent)
+
+
+def _chosen(study: Study, design: str | None, whole_front: bool) -> list[Evaluated]:
+    """The designs that the arguments name."""
+    if (design is None) == (not whole_front):
+        raise InputError("name one design, or give --front", where="arguments", remedy="`codesign front` lists the designs")
+    return study.front() if design is None else [study.find(design)]
+
+
+def _verify(study: Study, chosen: list[Evaluated], engine: Engine, hls_out: Path, display: ProgressDisplay) -> None:
+    from codesign.verify.pipeline import verify_designs
+
+    study.store.put("hls_out", str(hls_out))
+    verify_designs(study, chosen, engine, hls_out, data=study.data_path, listen=display.listen)
+
+
+def _write_report(study: Study) -> Path:
+    from codesign.report.collect import collect
+    from codesign.report.render import write_report
+
+    return write_report(collect(study), study.folder / "report").html
+
+
+def _raise_mismatches(study: Study, chosen: list[Evaluated]) -> None:
+    """Exit code 6 when a verified design differs from its quantised model."""
+    results = study.store.verifications("csim")
+    wrong = [item.id for item in chosen if item.id in results and results[item.id]["samples_exact"] != results[item.id]["samples"]]
+    if wrong:
+        raise VerificationError(
+            f"{len(wrong)} of {len(chosen)} designs differ from the quantised model in C simulation: {', '.join(wrong)}",
+            where=f"study {study.specification.name}",
+            remedy="See the first diverging layer with `codesign show ID`",
+        )
+
+
+def _print_front(study: Study, shown: list[Evaluated], title: str = "Pareto front") -> None:
+    """Designs with the study's objectives, the scarce resources and the verification."""
+    results = study.store.verifications("csim")
+    columns = [*study.specification.objectives, *(name for name in ("lut", "dsp", "bram18") if name not in study.specification.objectives)]
+    several = len(study.specification.templates) > 1
+    rows = []
+    for item in shown:
+        figures, result = study.figures(item), results.get(item.id)
+        exact = "not verified" if result is None else f"{result['samples_exact']:,}/{result['samples']:,}"
+        test = f"{result['metric_quantised']:.3f}" if result else "-"
+        cells = [number(figures[name].value) if name in figures else "failed" for name in columns]
+        template = [study.pricing.joint.template_of(item.design.point).name] if several else []
+        rows.append([item.id, *template, *cells, test, exact])
+    heads = ("design", *(["template"] if several else []), *columns, "test accuracy", "csim exact")
+    table(heads, rows, title=title, left=2 if several else 1)
+
+
+def _emit_front(study: Study, shown: list[Evaluated], **more: object) -> None:
+    if not SETTINGS.json:
+        return
+    results = study.store.verifications("csim")
+    points = [
+        {
+            "id": item.id,
+            "parameters": dict(item.design.point.assignment),
+            "figures": {name: estimate.as_dict() for name, estimate in study.figures(item).items()},
+            "verification": results.get(item.id),
+        }
+        for item in shown
+    ]
+    emit({"study": study.specification.name, "objectives": list(study.specification.objectives), "front": points, "at": time.time(), **more})

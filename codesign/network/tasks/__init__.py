@@ -1,0 +1,1 @@
+"""Tasks: what a network has to learn, as TOML records, loaders and embedded data."""

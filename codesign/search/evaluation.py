@@ -1,0 +1,61 @@
+"""The expensive evidence: train the network of one design. Runs in this process or in a Dask worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from codesign.network.layers import LayerGraph
+from codesign.network.tasks.registry import load_task
+from codesign.network.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """Everything a worker needs to train one design; plain types only, so that it crosses process borders.
+
+    Attributes:
+        rows: the layer graph as `LayerGraph.as_rows` gives it.
+        task: task name; ``data`` is the folder of the full data set, or None for the embedded one.
+        settings: values that replace the task's training defaults.
+        seed: decides everything random in the training.
+        folder: where the trained network is kept.
+        device: ``cpu``, ``cuda`` or ``auto``.
+    """
+
+    rows: list[dict[str, int | str]]
+    task: str
+    data: str | None
+    settings: dict[str, Any]
+    seed: int
+    folder: str
+    device: str = "cpu"
+
+
+def train_design(request: TrainingRequest) -> dict[str, float]:
+    """Train, save the network under ``request.folder`` and return its metrics.
+
+    Raises:
+        EvaluationError: training diverged.
+    """
+    from codesign.network.training import save_trained, settings_for, train
+
+    task = task_of(request.task, request.data)
+    settings = settings_for(task.record, request.settings)
+    trained = train(LayerGraph.from_rows(request.rows), task, settings, request.seed, device=request.device)
+    save_trained(trained, Path(request.folder))
+    return {
+        "accuracy": trained.validation_accuracy,
+        "train_accuracy": trained.train_accuracy,
+        "float_accuracy": trained.float_accuracy,
+        "epochs": float(trained.epochs),
+        "seconds": trained.seconds,
+    }
+
+
+@lru_cache(maxsize=2)
+def task_of(name: str, data: str | None) -> Task:
+    """The data set, read once per process."""
+    return load_task(name, Path(data) if data else None)

@@ -1,0 +1,128 @@
+"""The negative log marginal likelihood in closed form, with its gradient, and its minimum by L-BFGS.
+
+GPyTorch's own loop computes the same number by automatic differentiation in 10 to 30 times the time at the sizes that a
+search meets; a test holds the two equal.
+
+.. [Rasmussen2006] C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press 2006.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dpotri
+from scipy.optimize import minimize
+
+from codesign.surrogate.hyperparameters import Layout
+
+FloatArray = NDArray[np.float64]
+
+BASIS_VARIANCE = 4.0
+ROOT5 = math.sqrt(5.0)
+MAX_STEPS = 100
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What one Gaussian process is fitted to.
+
+    Attributes:
+        embedded: n x D coordinates of the designs.
+        group: (D,) parameter of each coordinate.
+        features: n x f, standardised.
+        basis: n x p regressors of the mean, with independent normal coefficients of variance `BASIS_VARIANCE`.
+        targets: (n,), of about unit variance.
+        layout: order of the hyperparameters.
+    """
+
+    embedded: FloatArray
+    group: NDArray[np.intp]
+    features: FloatArray
+    basis: FloatArray
+    targets: FloatArray
+    layout: Layout
+
+    @cached_property
+    def linear(self) -> FloatArray:
+        """Gram matrix n x n of the features."""
+        return np.asarray(self.features @ self.features.T)
+
+    @cached_property
+    def fixed(self) -> FloatArray:
+        """Covariance n x n of the mean's coefficients."""
+        return np.asarray(BASIS_VARIANCE * self.basis @ self.basis.T)
+
+
+def matern52(scaled: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
+    """Matern 5/2 covariance n x n of scaled coordinates, and its derivative in the squared distance."""
+    squares = np.einsum("ij,ij->i", scaled, scaled)
+    distance2 = np.maximum(squares[:, None] + squares[None, :] - 2.0 * (scaled @ scaled.T), 0.0)
+    np.fill_diagonal(distance2, 0.0)
+    root = ROOT5 * np.sqrt(distance2)
+    decay = variance * np.exp(-root)
+    slope = (1.0 + root) * decay
+    return slope + (5.0 / 3.0) * distance2 * decay, (-5.0 / 6.0) * slope
+
+
+def _length_gradient(weights: FloatArray, slope: FloatArray, scaled: FloatArray) -> FloatArray:
+    """Gradient of the objective in the log length scale of each column (D,)."""
+    pull = weights * slope
+    squares = scaled**2
+    spread = pull.sum(axis=1) @ squares - np.einsum("ij,ij->j", scaled, pull @ scaled)
+    return np.asarray(-4.0 * spread)
+
+
+def objective(theta: FloatArray, data: TrainingSet) -> tuple[float, FloatArray]:
+    """Negative log of likelihood times prior, and its gradient.
+
+    Args:
+        theta: logarithms of the hyperparameters in the order of `Layout`.
+        data: the training set.
+
+    Returns:
+        The value -log p(y | theta) - log p(theta) [Rasmussen2006]_ (5.8) and its gradient (5.9); infinite with a zero
+        gradient where the covariance is not positive definite.
+    """
+    layout, count = data.layout, len(data.targets)
+    lengths, scalars = np.exp(theta[: layout.lengths]), np.exp(theta[layout.lengths :])
+    parameter_variance, feature_variance, linear_variance, noise = scalars
+    coordinates = data.embedded / lengths[data.group]
+    physical = data.features / lengths[layout.parameters :]
+    own, own_slope = matern52(coordinates, parameter_variance)
+    smooth, smooth_slope = matern52(physical, feature_variance)
+    covariance = own + smooth + linear_variance * data.linear + data.fixed
+    covariance[np.diag_indices(count)] += noise
+    try:
+        factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return math.inf, np.zeros_like(theta)
+    alpha = cho_solve((factor, True), data.targets, check_finite=False)
+    inverse, _ = dpotri(factor, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    weights = 0.5 * (inverse - np.outer(alpha, alpha))
+    gradient = np.concatenate(
+        [
+            np.bincount(data.group, _length_gradient(weights, own_slope, coordinates), minlength=layout.parameters),
+            _length_gradient(weights, smooth_slope, physical),
+            [
+                np.vdot(weights, own),
+                np.vdot(weights, smooth),
+                linear_variance * np.vdot(weights, data.linear),
+                noise * np.trace(weights),
+            ],
+        ]
+    )
+    value = 0.5 * data.targets @ alpha + np.log(np.diagonal(factor)).sum() + 0.5 * count * math.log(2.0 * math.pi)
+    prior, prior_gradient = layout.log_prior(theta)
+    return float(value - prior), gradient - prior_gradient
+
+
+def fit(data: TrainingSet) -> FloatArray:
+    """Hyperparameters (logarithms) at the maximum of likelihood times prior, from a start that is always the same."""
+    result = minimize(objective, data.layout.initial(), args=(data,), jac=True, method="L-BFGS-B", bounds=data.layout.bounds(), options={"maxiter": MAX_STEPS})
+    return np.asarray(result.x, dtype=np.float64)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codesign.accelerator.device import find_device
+from codesign.errors import InputError
+from codesign.kpi.evaluate import price
+from codesign.kpi.joint_space import JointSpace
+from codesign.kpi.template_model import find_template, template_names
+from codesign.network.table_builder import TaskShape
+from codesign.space.parameters import Half
+
+KWS = TaskShape(input_shape=(49, 10), classes=12, input_bits=8, input_signed=True)
+PYNQ = find_device("pynq-z2")
+
+
+def test_a_single_choice_needs_no_parameter() -> None:
+    joint = JointSpace.build(KWS, ["mlp"], ["pe_array"], PYNQ)
+    assert "blueprint" not in joint.space and "template" not in joint.space
+    assert {parameter.name.split(".")[0] for parameter in joint.space.parameters} == {"mlp", "pe_array"}
+
+
+def test_several_families_are_conditional_on_the_choice() -> None:
+    joint = JointSpace.build(KWS, ["mlp", "tcresnet"], ["pe_array", "streaming"], PYNQ)
+    assert joint.space.parameter("blueprint").half is Half.NETWORK
+    assert joint.space.parameter("template").half is Half.ACCELERATOR
+    for point in joint.space.points(joint.space.sample(50, np.random.default_rng(0))):
+        families = {name.split(".")[0] for name, _ in point.assignment} - {"blueprint", "template"}
+        assert families == {point["blueprint"], point["template"]}
+        assert joint.blueprint_of(point).name == point["blueprint"]
+        assert joint.template_of(point).name == point["template"]
+        assert set(joint.template_values(point)) == set(joint_names(joint, str(point["template"])))
+        assert joint.graph(point).output.out_c == 12
+        assert joint.plan(point).reuse
+
+
+def joint_names(joint: JointSpace, template: str) -> list[str]:
+    return [name.split(".")[1] for name in joint.space.names if name.startswith(f"{template}.")]
+
+
+def test_overrides_narrow_a_domain_and_may_leave_parameters_that_are_never_active() -> None:
+    joint = JointSpace.build(KWS, ["tcresnet"], ["pe_array"], PYNQ, {"tcresnet.blocks": [1], "pe_array.rows": [16, 8]})
+    assert joint.space.parameter("pe_array.rows").values == (8, 16)
+    indices = joint.space.sample(20, np.random.default_rng(0))
+    assert (indices[:, joint.space.column("tcresnet.block2_width")] == -1).all()
+    assert len(price(joint, indices)) == 20
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"pe_array.row": [8]}, r"unknown parameter pe_array\.row\. Choose from .*pe_array\.rows"),
+        ({"pe_array.rows": [5]}, r"pe_array\.rows = 5 is not in its domain\. Choose from \[2, 4"),
+        ({"pe_array.double_buffering": [True]}, r"pe_array\.double_buffering = True is not in its domain"),
+        ({"pe_array.rows": []}, r"pe_array\.rows is left without a value"),
+    ],
+)
+def test_wrong_overrides_are_refused(overrides: dict[str, list[int]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        JointSpace.build(KWS, ["mlp"], ["pe_array"], PYNQ, overrides)
+
+
+def test_unknown_and_repeated_names_are_refused() -> None:
+    with pytest.raises(InputError, match=r"unknown template 'systolic'\. Choose from pe_array, streaming"):
+        JointSpace.build(KWS, ["mlp"], ["systolic"], PYNQ)
+    with pytest.raises(InputError, match="unknown blueprint 'lstm'"):
+        JointSpace.build(KWS, ["lstm"], ["pe_array"], PYNQ)
+    with pytest.raises(InputError, match="blueprints must be a list of different names"):
+        JointSpace.build(KWS, ["mlp", "mlp"], ["pe_array"], PYNQ)
+    with pytest.raises(InputError, match="templates must be a list of different names"):
+        JointSpace.build(KWS, ["mlp"], [], PYNQ)
+
+
+def test_built_in_templates_come_through_the_entry_points() -> None:
+    assert {"pe_array", "streaming"} <= set(template_names())
+    for name in template_names():
+        model = find_template(name)
+        assert model.name == name and model.description
+        assert all(parameter.name.startswith(f"{name}.") and parameter.half is Half.ACCELERATOR for parameter in model.parameters(PYNQ))
