@@ -5,7 +5,7 @@
 
 Scales are set by `codesign.network.calibration` and stay: ``value = q * 2**-fraction``. In training mode a fused
 function stands in for Brevitas' chain of a dozen elementary operations: same values, straight-through gradient
-[Jacob2018]_, a tenth of the time. In evaluation mode Brevitas' own integer quantiser computes, so that what is exported
+[Jacob2018]_, in far less time. In evaluation mode Brevitas' own integer quantiser computes, so that what is exported
 is checked against Brevitas and not against ourselves.
 """
 

@@ -9,9 +9,10 @@ from codesign.network.tasks.registry import load_task
 from codesign.search.pricing import Feasibility, Pricing
 from codesign.search.specification import StudySpecification
 
-# From two trainings on one core: 279,968 MACs in 6.6 s and 644,176 MACs in 10.4 s, 896 steps and 57,392 samples each.
-SECONDS_PER_STEP = 4.1e-3
-SECONDS_PER_MAC = 1.8e-10
+# Fitted by `python benchmarks/training_time.py` to the 64 trainings of the built-in study on one core; median error 6 %,
+# largest 68 %, and another machine is another factor.
+SECONDS_PER_STEP = 4.85e-3
+SECONDS_PER_MAC = 7.67e-11
 
 
 @dataclass(frozen=True)

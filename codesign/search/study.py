@@ -86,7 +86,8 @@ class Study:
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", where=str(folder), remedy="Choose another folder with --runs") from None
         store = StudyStore.at(folder / STORE_FILE)
-        known = store.get("hash")
+        begun = store.get("specification")
+        known = None if begun is None else StudySpecification.from_dict(begun, where=str(folder / STORE_FILE)).hash
         if known is not None and known != specification.hash:
             raise InputError(
                 f"holds results of another version of study {specification.name!r} (hash {known}, now {specification.hash})",
@@ -94,7 +95,6 @@ class Study:
                 remedy="Give the changed study another name, or move the folder away",
             )
         store.put("specification", specification.as_dict())
-        store.put("hash", specification.hash)
         return cls(specification, folder, store)
 
     @classmethod

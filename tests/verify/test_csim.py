@@ -118,9 +118,13 @@ def narrow(folder: Path, name: str) -> None:
 def test_a_narrowed_accumulator_is_found_and_named(dense: tuple[DeployedNetwork, Path]) -> None:
     network, folder = dense
     narrow(folder, "hidden1_accum_t")
-    result = verify_csim(folder, network, network.run(SAMPLES), SAMPLES, LABELS)
+    result = verify_csim(folder, network, network.run(SAMPLES), SAMPLES, network.predict(SAMPLES))
     assert not result.exact and result.first_diverging_layer == "hidden1"
     assert result.samples_exact < 60 and result.max_abs_difference > 0
+    simulated = compile_and_run(folder, SAMPLES)
+    agreement = (simulated.argmax(axis=1) == network.predict(SAMPLES)).mean()
+    assert result.argmax_agreement == result.metric_simulated == agreement < 1.0 == result.metric_quantised
+    assert result.elements_exact == (simulated == network.run(SAMPLES)).sum()
     found: dict[str, Any] = json.loads((folder / "csim" / "divergence.json").read_text())
     assert found["layer"] == "hidden1" and found["changed_files"] == ["firmware/defines.h"]
     assert found["accumulator_overflows"] > 0 and found["accumulator_truncations"] == 0
