@@ -26,6 +26,12 @@ ABSENT = -0.16
 """Height of the values of parameters that a design does not have."""
 
 
+TITLE_BASE = 1.05
+"""Height of the lowest line of the axis titles; the axes end at 1."""
+TITLE_LINE = 0.055
+"""Room for one line of a title: 16 pixels at the figure's height."""
+
+
 @dataclass(frozen=True)
 class Coordinate:
     """One vertical axis.
@@ -66,7 +72,7 @@ def parallel_coordinates(document: ReportDocument) -> Figure | None:
         label=f"Parallel coordinates of {len(designs)} designs over {', '.join(coordinate.title for coordinate in coordinates)}.",
         data=data,
         layout=_layout(coordinates),
-        height=500,
+        height=430 + 18 * title_lines(coordinates),
         min_width=110 * len(coordinates),
     )
 
@@ -76,7 +82,7 @@ def _layout(coordinates: Sequence[Coordinate]) -> dict[str, Any]:
     has_absent = any(ABSENT in coordinate.heights for coordinate in coordinates)
     annotations = []
     for x, coordinate in enumerate(coordinates):
-        title = {"x": x, "y": 1.05, "xanchor": "center", "yanchor": "bottom", "showarrow": False, "text": _wrapped(coordinate.title)}
+        title = {"x": x, "y": TITLE_BASE, "xanchor": "center", "yanchor": "bottom", "showarrow": False, "text": _wrapped(coordinate.title)}
         annotations.append({**title, "font": {"size": 12, "color": INK}})
         for height, label in coordinate.ticks:
             tick = {"x": x, "y": height, "xanchor": "left", "xshift": 5, "showarrow": False, "text": plain(label)}
@@ -84,11 +90,16 @@ def _layout(coordinates: Sequence[Coordinate]) -> dict[str, Any]:
     shape = {"type": "line", "y0": 0, "y1": 1, "line": {"color": INK, "width": 1}}
     return base_layout(
         xaxis={**hidden, "range": [-0.45, len(coordinates) - 0.35]},
-        yaxis={**hidden, "range": [ABSENT - 0.06 if has_absent else -0.06, 1.24]},
+        yaxis={**hidden, "range": [ABSENT - 0.06 if has_absent else -0.06, TITLE_BASE + TITLE_LINE * title_lines(coordinates)]},
         annotations=annotations,
         shapes=[{**shape, "x0": x, "x1": x} for x in range(len(coordinates))],
         margin={"l": 16, "r": 16, "t": 24, "b": 16},
     )
+
+
+def title_lines(coordinates: Sequence[Coordinate]) -> int:
+    """Lines of the longest axis title: the legend stays above them."""
+    return max(_wrapped(coordinate.title).count("<br>") + 1 for coordinate in coordinates)
 
 
 def _wrapped(title: str) -> str:

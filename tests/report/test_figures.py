@@ -13,7 +13,7 @@ from codesign.report.document import ObjectiveSummary, ReportDocument
 from codesign.report.figures import Figure, figures, front_scatter, hypervolume_curve, utilisation_bars
 from codesign.report.parallel import ABSENT, parallel_coordinates
 from codesign.report.plot import ROLE_COLOURS, log_ticks
-from tests.report.documents import make_design, make_document, make_front
+from tests.report.documents import make_design, make_document, make_front, study_document
 
 KEYS = ["figure-front", "figure-parallel", "figure-utilisation", "figure-hypervolume", "figure-calibration-1", "figure-calibration-2"]
 
@@ -180,3 +180,22 @@ def test_ticks_of_logarithmic_axes(low: float, high: float, labels: list[str]) -
 
 def test_a_narrow_logarithmic_axis_leaves_ticks_to_plotly() -> None:
     assert "tickvals" not in log_ticks(11.0, 14.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["pe_array.rows", "tcresnet.block1_second_activation_bits", "tcresnet.a_b_c_ddddddddddddd_eeeeeeeeeeeee_fffffffffffff_ggggggg"]
+)
+def test_titles_of_parallel_axes_leave_room_below_the_legend(name: str) -> None:
+    document = study_document()
+    evaluated = {item.id: dataclasses.replace(item, values={**item.values, name: number % 7}) for number, item in enumerate(document.evaluated)}
+    front = tuple(dataclasses.replace(item, design=evaluated[item.id]) for item in document.front)
+    study = dataclasses.replace(document.study, main_parameters=(name,))
+    figure = parallel_coordinates(dataclasses.replace(document, study=study, evaluated=tuple(evaluated.values()), front=front))
+    assert figure is not None
+    low, high = figure.layout["yaxis"]["range"]
+    margin = figure.layout["margin"]
+    pixels = (figure.height - margin["t"] - margin["b"]) / (high - low)
+    for annotation in figure.layout["annotations"]:
+        if annotation.get("yanchor") == "bottom":
+            lines = annotation["text"].count("<br>") + 1
+            assert annotation["y"] + 15 * lines / pixels <= high, annotation["text"]
