@@ -25,7 +25,7 @@ from pyarrow import parquet
 from scipy.optimize import nnls
 
 from codesign.kpi.reuse import legal_reuse_factors
-from codesign.kpi.streaming import coefficients
+from codesign.kpi.streaming.template import coefficients
 
 GROUPS = ("wa-hls4ml-2layer", "wa-hls4ml-3layer")
 INPUT_BITS = ACCUMULATOR_BITS = 16

@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.accelerator.hls_plan import HlsPlan
 from codesign.estimate import Estimate, Evidence
-from codesign.kpi.streaming import Style, coefficients, plan_layers, resources, timing
+from codesign.kpi.streaming.template import Style, coefficients, plan_layers, resources, timing
 from codesign.network.layers import LayerGraph, LayerTable
 
 SOURCE = "streaming model with the project's reuse factors"

@@ -32,7 +32,7 @@ CLASS_NAMES = {
 
 
 @dataclass(frozen=True)
-class HlsLayer:
+class ProjectLayer:
     """One hls4ml layer.
 
     Attributes:
@@ -63,9 +63,9 @@ class _Writer:
     deployed: DeployedNetwork
     plan: HlsPlan
     rank: int
-    layers: list[HlsLayer] = field(default_factory=list)
+    layers: list[ProjectLayer] = field(default_factory=list)
 
-    def write(self) -> tuple[HlsLayer, ...]:
+    def write(self) -> tuple[ProjectLayer, ...]:
         for layer in self.deployed.graph:
             self._add(layer)
         return tuple(self.layers)
@@ -109,7 +109,7 @@ class _Writer:
             "bias": plain_type(TensorFormat(layer.bias_bits, True, fraction)),
         }
         self.layers.append(
-            HlsLayer(layer.name, CLASS_NAMES[layer.op], layer.name, (source_name,), attributes, precision, self._reuse(layer), self._strategy(layer))
+            ProjectLayer(layer.name, CLASS_NAMES[layer.op], layer.name, (source_name,), attributes, precision, self._reuse(layer), self._strategy(layer))
         )
 
     def _reuse(self, layer: Layer) -> int:
@@ -133,7 +133,7 @@ class _Writer:
 
     def _helper(self, name: str, class_name: str, source: Layer, source_name: str, attributes: Mapping[str, object]) -> str:
         precision = {"result": self._result(source)}
-        self.layers.append(HlsLayer(name, class_name, None, (source_name,), attributes, precision))
+        self.layers.append(ProjectLayer(name, class_name, None, (source_name,), attributes, precision))
         return name
 
     def _geometry(self, layer: Layer, padding: dict[str, int], *, padded: bool) -> dict[str, object]:
@@ -182,10 +182,10 @@ class _Writer:
         return (height, width, channels) if self.rank == 2 else (width, channels)
 
     def _append(self, layer: Layer, class_name: str, inputs: tuple[str, ...], attributes: Mapping[str, object], precision: Mapping[str, str]) -> None:
-        self.layers.append(HlsLayer(hls_name(layer), class_name, layer.name, inputs, attributes, precision))
+        self.layers.append(ProjectLayer(hls_name(layer), class_name, layer.name, inputs, attributes, precision))
 
 
-def hls_layers(deployed: DeployedNetwork, plan: HlsPlan) -> tuple[HlsLayer, ...]:
+def hls_layers(deployed: DeployedNetwork, plan: HlsPlan) -> tuple[ProjectLayer, ...]:
     """The hls4ml layers of a network, in topological order.
 
     Raises:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from codesign.accelerator.hls_plan import HlsPlan
 from codesign.errors import InputError
 from codesign.export.dataflow_estimate import estimate_dataflow
-from codesign.export.hls4ml_layers import INPUT_NAME, HlsLayer, hls_layers
+from codesign.export.hls4ml_layers import INPUT_NAME, ProjectLayer, hls_layers
 from codesign.export.manifest import FORMAT, PRICED_AS_EXPORTED, ExportedLayer, Manifest, TensorType, hash_files, json_provenance, package_versions
 from codesign.export.project_files import write_readme, write_test_vectors
 from codesign.export.project_folder import replacing
@@ -95,7 +95,7 @@ def export_project(
     return folder
 
 
-def convert(layers: tuple[HlsLayer, ...], plan: HlsPlan, *, part: str, folder: Path) -> tuple[Any, str]:
+def convert(layers: tuple[ProjectLayer, ...], plan: HlsPlan, *, part: str, folder: Path) -> tuple[Any, str]:
     """The hls4ml model of a list of layers, and what hls4ml printed on the way."""
     from hls4ml.model.graph import ModelGraph
 
@@ -124,7 +124,7 @@ def convert(layers: tuple[HlsLayer, ...], plan: HlsPlan, *, part: str, folder: P
     return model, printed.getvalue()
 
 
-def check_conversion(model: Any, layers: tuple[HlsLayer, ...]) -> None:
+def check_conversion(model: Any, layers: tuple[ProjectLayer, ...]) -> None:
     """Compare a converted model with what was asked for.
 
     Raises:
@@ -146,7 +146,7 @@ def check_conversion(model: Any, layers: tuple[HlsLayer, ...]) -> None:
                 raise InputError(f"asked for strategy {layer.strategy}, hls4ml took {node.get_attr('strategy')}", where=f"layer {layer.name}", remedy=remedy)
 
 
-def _check_types(node: Any, layer: HlsLayer, remedy: str) -> None:
+def _check_types(node: Any, layer: ProjectLayer, remedy: str) -> None:
     from hls4ml.backends import get_backend
 
     for role, text in layer.precision.items():
@@ -159,7 +159,7 @@ def _check_types(node: Any, layer: HlsLayer, remedy: str) -> None:
                 raise InputError(f"{role} type must be {intended}, hls4ml made it {precision}", where=f"layer {layer.name}", remedy=remedy)
 
 
-def _check_reuse(node: Any, layer: HlsLayer) -> None:
+def _check_reuse(node: Any, layer: ProjectLayer) -> None:
     if node.get_attr("reuse_factor") != layer.reuse:
         raise InputError(
             f"reuse factor {layer.reuse} is not legal, hls4ml would take {node.get_attr('reuse_factor')}",
@@ -168,7 +168,7 @@ def _check_reuse(node: Any, layer: HlsLayer) -> None:
         )
 
 
-def _layer_config(layer: HlsLayer) -> dict[str, object]:
+def _layer_config(layer: ProjectLayer) -> dict[str, object]:
     config: dict[str, object] = {"Precision": dict(layer.precision)}
     if layer.source is not None:
         config["Trace"] = True
@@ -177,7 +177,7 @@ def _layer_config(layer: HlsLayer) -> dict[str, object]:
     return config
 
 
-def _check_names(layers: tuple[HlsLayer, ...], part: str) -> None:
+def _check_names(layers: tuple[ProjectLayer, ...], part: str) -> None:
     seen: set[str] = set()
     for layer in sorted(layers, key=lambda layer: layer.source is None):
         if not NAME.fullmatch(layer.name):
@@ -213,7 +213,7 @@ def _write_sources(model: Any, folder: Path, log: str) -> None:
     bench.write_text(bench.read_text(encoding="utf-8").replace(anchor, f"{anchor}\n    fout.precision(20);"), encoding="utf-8")
 
 
-def _exported(deployed: DeployedNetwork, layer: HlsLayer, node: Any) -> ExportedLayer:
+def _exported(deployed: DeployedNetwork, layer: ProjectLayer, node: Any) -> ExportedLayer:
     source = deployed.graph[str(layer.source)]
     variable = node.get_output_variable()
     types = {}

@@ -34,6 +34,12 @@ def legal_reuse_factors(n_in: int, n_out: int) -> tuple[int, ...]:
     return tuple(sorted({*divisors(n_in), *(n_in * factor for factor in divisors(n_out))}))
 
 
+@cache
+def closest_legal(n_in: int, n_out: int, asked: int) -> int:
+    """The reuse factor that hls4ml takes where ``asked`` is: the closest legal one, the smaller of two equally close."""
+    return min(legal_reuse_factors(n_in, n_out), key=lambda factor: (abs(factor - asked), factor))
+
+
 def multiplier_shape(table: LayerTable) -> tuple[IntMatrix, IntMatrix]:
     """``n_in`` and ``n_out`` of each layer (n x L) for the rule above; 1 and 1 without weights, ``n_out`` 1 for depthwise."""
     depthwise = (table.op == Op.DEPTHWISE_CONV1D) | (table.op == Op.DEPTHWISE_CONV2D)

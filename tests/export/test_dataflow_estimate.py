@@ -13,7 +13,7 @@ from codesign.accelerator.hls_plan import HlsPlan
 from codesign.estimate import Evidence
 from codesign.export.dataflow_estimate import estimate_dataflow
 from codesign.kpi.joint_space import JointSpace
-from codesign.kpi.streaming import TEMPLATE_MODEL
+from codesign.kpi.streaming.template import TEMPLATE_MODEL
 from codesign.network.deployed import DeployedNetwork
 from codesign.network.layers import LayerTable
 from codesign.network.table_builder import TaskShape

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from codesign.accelerator.hls_plan import HlsPlan
 from codesign.errors import InputError
-from codesign.export.hls4ml_layers import HlsLayer, far_padding, hls_layers, plain_type, result_type, sum_range, weight_attributes
+from codesign.export.hls4ml_layers import ProjectLayer, far_padding, hls_layers, plain_type, result_type, sum_range, weight_attributes
 from codesign.network.deployed import DeployedNetwork, LayerIntegers, TensorFormat
 from codesign.network.layers import LayerGraph, Op
 from codesign.network.table_builder import TableBuilder, TaskShape
@@ -24,7 +24,7 @@ from codesign.verify.random_network import random_deployed
 Plans = Callable[..., HlsPlan]
 
 
-def by_name(layers: tuple[HlsLayer, ...]) -> dict[str, HlsLayer]:
+def by_name(layers: tuple[ProjectLayer, ...]) -> dict[str, ProjectLayer]:
     return {layer.name: layer for layer in layers}
 
 

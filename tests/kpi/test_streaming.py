@@ -7,7 +7,7 @@ from codesign.accelerator.device import find_device
 from codesign.kpi.evaluate import price
 from codesign.kpi.joint_space import JointSpace
 from codesign.kpi.reuse import legal_reuse_factors
-from codesign.kpi.streaming import Plan, Style, plan_layers, resources, timing
+from codesign.kpi.streaming.template import Plan, Style, plan_layers, resources, timing
 from codesign.network.layers import NUMERIC_FIELDS, LayerTable, Op
 from codesign.network.table_builder import TaskShape
 from codesign.space.parameters import Value

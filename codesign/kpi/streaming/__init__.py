@@ -1,0 +1,1 @@
+"""`streaming`: every layer its own hardware, as hls4ml builds it."""
