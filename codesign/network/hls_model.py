@@ -58,6 +58,18 @@ RECURRENT = frozenset({Kind.LSTM, Kind.GRU})
 WEIGHTED = CONVOLUTIONS | RECURRENT | {Kind.DENSE}
 
 
+class Part(IntEnum):
+    """Which part of a layer's hardware a record stands for; reports of HLS tools have a row for each function."""
+
+    WHOLE = 0
+    PRODUCT = 1
+    """The matrix-vector product alone."""
+    LINE_BUFFER = 2
+    """The shift registers that hold the lines of a window."""
+    STEP = 3
+    """One time step of a recurrent layer."""
+
+
 class Strategy(IntEnum):
     """How hls4ml builds a matrix-vector product."""
 
@@ -80,8 +92,11 @@ class HlsLayer:
         weight_bits, bias_bits, accumulator_bits: 0 without weights.
         input_bits, output_bits: widths of one element.
         nonzero: share of weights that are not zero, in [0, 1].
+        weight_peak: largest weight over full scale of its type, in (0, 1]; 0: not known.
         function: which activation, pool, merge or softmax implementation, in lower case.
         table_size, table_bits: of activations by table.
+        saturates: the result clips instead of wrapping round.
+        part: which part of the layer this is.
         reuse_factor: asked for; None: the model's user decides.
         strategy: asked for; None: the model's user decides.
     """
@@ -109,9 +124,12 @@ class HlsLayer:
     input_bits: int = DEFAULT_BITS
     output_bits: int = DEFAULT_BITS
     nonzero: float = 1.0
+    weight_peak: float = 0.0
     function: str = ""
     table_size: int = 0
     table_bits: int = 0
+    saturates: bool = False
+    part: Part = Part.WHOLE
     reuse_factor: int | None = None
     strategy: Strategy | None = None
 
@@ -174,6 +192,11 @@ class HlsModel:
 
     def __len__(self) -> int:
         return len(self.layers)
+
+    def layer(self, name: str) -> HlsLayer:
+        """The layer of that name."""
+        found: HlsLayer = self.graph.nodes[name]["layer"]
+        return found
 
     @cached_property
     def graph(self) -> nx.DiGraph:
