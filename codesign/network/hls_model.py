@@ -29,7 +29,7 @@ class Kind(IntEnum):
 
     INPUT = 0
     DENSE = 1
-    """On a series or a map: the same weights at every position, as hls4ml's pointwise convolution."""
+    """``out_h * out_w`` positions with the same weights; ``in_w`` words of a stream together hold its ``in_c`` inputs."""
     CONV1D = 2
     CONV2D = 3
     DEPTHWISE_CONV1D = 4

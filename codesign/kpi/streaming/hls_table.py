@@ -36,7 +36,7 @@ for _op, _kind in (
 DEPTHWISE = (Kind.DEPTHWISE_CONV1D, Kind.DEPTHWISE_CONV2D)
 LSTM_GATES, GRU_GATES = 4, 3
 IO_STREAM = "io_stream"
-FUNCTIONS = {"linear": 1, "relu": 2, "max": 3, "average": 4, "stable": 5, "latency": 6, "legacy": 7, "argmax": 8}
+FUNCTIONS = {"linear": 1, "relu": 2, "max": 3, "average": 4, "stable": 5, "latency": 6, "legacy": 7, "argmax": 8, "multiply": 9}
 """Functions that cost differently, by number."""
 
 SHAPES = ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w")
@@ -52,11 +52,17 @@ class Build:
         strategy: of layers that name none.
         reuse_factor: asked of layers that name none.
         chosen: asked of layers by name, whatever they name themselves.
+        clock_ns: clock period that the tool is asked for.
+        series7: 7-series or Zynq-7000 fabric.
+        logic_only: multipliers are kept out of DSP blocks.
     """
 
     io_type: str
     strategy: Strategy
     reuse_factor: int = 1
+    clock_ns: float = 5.0
+    series7: bool = False
+    logic_only: bool = False
     chosen: Mapping[str, int] = field(default_factory=dict)
 
     def asked(self, layer: HlsLayer) -> int:
@@ -79,7 +85,13 @@ class HlsTable:
         function: as `FUNCTIONS`; 0 for anything else.
         reuse: legal reuse factor; 1 without weights.
         recurrent_reuse: the same of a recurrent layer's second product; 1 without one.
-        readers: layers that read the result; at least 1.
+        readers: layers that read the result; 0 of the last.
+        weight_peak: largest weight over full scale of its type, in (0, 1].
+        clock_ns: clock period that the tool is asked for.
+        series7: 7-series or Zynq-7000 fabric (1), slower than UltraScale (0).
+        logic_only: multipliers are kept out of DSP blocks (1).
+        part: as `Part`.
+        input_words: words of a stream that a dense layer reads; 1 without stream, 0: not known.
     """
 
     count: int
@@ -102,6 +114,7 @@ class HlsTable:
     input_bits: IntColumn
     output_bits: IntColumn
     nonzero: FloatArray
+    weight_peak: FloatArray
     table_size: IntColumn
     table_bits: IntColumn
     function: IntColumn
@@ -110,6 +123,12 @@ class HlsTable:
     reuse: IntColumn
     recurrent_reuse: IntColumn
     readers: IntColumn
+    clock_ns: FloatArray
+    series7: IntColumn
+    logic_only: IntColumn
+    saturates: IntColumn
+    part: IntColumn
+    input_words: IntColumn
 
     def __len__(self) -> int:
         return len(self.design)
@@ -164,14 +183,19 @@ class HlsTable:
             for slot, layer in enumerate(model):
                 if layer.kind is Kind.INPUT:
                     continue
-                readers = max(1, model.graph.out_degree(layer.name))
+                around = {
+                    "design": design,
+                    "slot": slot,
+                    "readers": model.graph.out_degree(layer.name),
+                    "input_words": _input_words(model, layer, build),
+                }
                 for row in _layer_rows(layer, build):
-                    for name, value in (row | {"design": design, "slot": slot, "readers": readers}).items():
+                    for name, value in (around | row).items():
                         collected[name].append(value)
         return cls(count=len(models), **{name: np.array(collected[name], dtype=_TYPES[name]) for name in COLUMNS})
 
     @classmethod
-    def from_layer_table(cls, table: LayerTable, reuse: IntColumn, *, resource: Mask, stream: Mask) -> HlsTable:
+    def from_layer_table(cls, table: LayerTable, reuse: IntColumn, *, resource: Mask, stream: Mask, clock_ns: FloatArray, series7: bool) -> HlsTable:
         """The designs of a search as `codesign.export` writes them.
 
         Args:
@@ -179,6 +203,8 @@ class HlsTable:
             reuse: legal reuse factors, n x L.
             resource: Resource strategy, else Latency (n,).
             stream: io_stream, else io_parallel (n,).
+            clock_ns: clock period (n,).
+            series7: 7-series or Zynq-7000 fabric.
         """
         flat = np.flatnonzero(table.present)
         design, slot = np.divmod(flat, table.op.shape[1])
@@ -197,10 +223,13 @@ class HlsTable:
             "readers": _readers(table, flat),
         }
         depthwise_parallel = ((columns["kind"] == Kind.DEPTHWISE_CONV1D) | (columns["kind"] == Kind.DEPTHWISE_CONV2D)) & ~stream[design]
+        columns["input_words"] = _words_before(table, flat)
         columns["strategy"] = np.where(resource[design] & ~depthwise_parallel, np.int64(Strategy.RESOURCE), np.int64(Strategy.LATENCY))
         columns |= {"stream": stream[design].astype(np.int64), "recurrent_reuse": ones, "table_size": 0 * ones, "table_bits": 0 * ones}
-        columns["function"] = np.zeros(len(flat), dtype=np.int64)
-        whole = cls(count=len(table), nonzero=np.ones(len(flat)), **columns)
+        columns |= {"function": 0 * ones, "logic_only": 0 * ones, "saturates": ones, "part": 0 * ones, "series7": int(series7) * ones}
+        floats = {"nonzero": np.ones(len(flat)), "weight_peak": np.ones(len(flat)), "clock_ns": clock_ns[design]}
+        everything: dict[str, Any] = floats | columns
+        whole = cls(count=len(table), **everything)
         padded = whole.stream.astype(np.bool_) & ((pad_h > 0) | (pad_w > 0))
         return whole._with_padding(padded, pad_h, pad_w)
 
@@ -219,25 +248,47 @@ class HlsTable:
 
 
 COLUMNS = tuple(column.name for column in fields(HlsTable) if column.name != "count")
-_TYPES: Mapping[str, type] = {name: np.float64 if name == "nonzero" else np.int64 for name in COLUMNS}
+_TYPES: Mapping[str, type] = {name: np.float64 if name in {"nonzero", "weight_peak", "clock_ns"} else np.int64 for name in COLUMNS}
 
 
 def _readers(table: LayerTable, flat: NDArray[np.intp]) -> IntColumn:
-    """Readers of each slot's result, at least 1."""
+    """Readers of each slot's result."""
     n, slots = table.op.shape
     source = np.concatenate([table.input_a, table.input_b], axis=1) + 1 + (np.arange(n) * (slots + 1))[:, None]
     readers = np.bincount(source.ravel(), minlength=n * (slots + 1)).reshape(n, slots + 1)[:, 1:]
-    return np.asarray(np.maximum(readers.ravel()[flat], 1), dtype=np.int64)
+    return np.asarray(readers.ravel()[flat], dtype=np.int64)
+
+
+def _words_before(table: LayerTable, flat: NDArray[np.intp]) -> IntColumn:
+    """Positions of the tensor that each slot reads: a stream has a word for each."""
+    design, slots = flat // table.op.shape[1], table.input_a.ravel()[flat]
+    return np.asarray((table.out_h.astype(np.int64) * table.out_w)[design, slots], dtype=np.int64)
+
+
+def _input_words(model: HlsModel, layer: HlsLayer, build: Build) -> int:
+    """Stream words that a dense layer reads: its own ``in_w``, or positions of the tensor before it, reshaping aside; 0 where nobody knows."""
+    if layer.kind is not Kind.DENSE or build.io_type != IO_STREAM:
+        return 1
+    if layer.in_w > 1 and layer.out_h * layer.out_w == 1:
+        return layer.in_w
+    source = layer
+    while source.inputs:
+        source = model.layer(source.inputs[0])
+        if source.kind is not Kind.RESHAPE:
+            return source.out_h * source.out_w
+    return 0
 
 
 def _layer_rows(layer: HlsLayer, build: Build) -> list[dict[str, int | float]]:
     """The rows of one layer: zero padding in front of a convolution or pool in a stream is hardware of its own."""
     stream = build.io_type == IO_STREAM
-    row: dict[str, int | float] = {name: getattr(layer, name) for name in (*SHAPES, *WIDTHS, "nonzero", "table_size", "table_bits")}
+    row: dict[str, int | float] = {name: getattr(layer, name) for name in (*SHAPES, *WIDTHS, "nonzero", "table_size", "table_bits", "part")}
     strategy = layer.strategy if layer.strategy is not None else build.strategy
     if layer.kind in DEPTHWISE and not stream:
         strategy = Strategy.LATENCY
     row |= {"kind": layer.kind, "stream": int(stream), "strategy": strategy, "function": FUNCTIONS.get(layer.function, 0)}
+    row |= {"weight_peak": layer.weight_peak or typical_peak(layer.fan_in), "clock_ns": build.clock_ns}
+    row |= {"series7": int(build.series7), "logic_only": int(build.logic_only), "saturates": int(layer.saturates)}
     row |= dict(zip(("reuse", "recurrent_reuse"), legal_pair(layer, build.asked(layer)), strict=True))
     pads = (layer.pad_top, layer.pad_bottom, layer.pad_left, layer.pad_right)
     if not stream or not any(pads) or layer.kind is Kind.PADDING:
@@ -245,8 +296,16 @@ def _layer_rows(layer: HlsLayer, build: Build) -> list[dict[str, int | float]]:
     in_h, in_w = layer.in_h + pads[0] + pads[1], layer.in_w + pads[2] + pads[3]
     padding = row | dict.fromkeys(("kernel_h", "kernel_w", "stride_h", "stride_w", "reuse", "recurrent_reuse"), 1)
     padding |= dict.fromkeys(("weight_bits", "bias_bits", "accumulator_bits", "table_size", "table_bits", "function"), 0)
-    padding |= {"kind": Kind.PADDING, "out_h": in_h, "out_w": in_w, "out_c": layer.in_c, "output_bits": layer.input_bits}
+    padding |= {"readers": 1, "kind": Kind.PADDING, "out_h": in_h, "out_w": in_w, "out_c": layer.in_c, "output_bits": layer.input_bits}
     return [padding, row | {"in_h": in_h, "in_w": in_w}]
+
+
+def typical_peak(fan_in: int) -> float:
+    """Largest weight over full scale 1 where nobody knows better: that of uniform LeCun initialisation, ``sqrt(3 / fan_in)``.
+
+    The published syntheses of untrained layers have it; trained weights of unit-range types are near it.
+    """
+    return float(min(1.0, (3.0 / max(fan_in, 1)) ** 0.5))
 
 
 def legal_pair(layer: HlsLayer, asked: int) -> tuple[int, int]:

@@ -1,0 +1,71 @@
+"""Key figures of whole designs as a flow would report them, with intervals and the chance that the tools fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.kpi.streaming.costs import LayerCosts, NetworkCosts, layer_costs, network_costs
+from codesign.kpi.streaming.feasibility import Feasibility, feasibility
+from codesign.kpi.streaming.flow import Flow
+from codesign.kpi.streaming.hls_table import Build, HlsTable
+from codesign.kpi.streaming.matrix_vector import MatrixVector
+from codesign.kpi.streaming.uncertainty import FIGURES, design_classes, interval
+from codesign.kpi.template_model import FloatArray
+from codesign.network.hls_model import HlsModel
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Figures of n designs.
+
+    Attributes:
+        table: their m layers.
+        layers: cost of each layer (m,).
+        network: cost of each design (n,).
+        low, high: 95 % interval (n,) by figure: ``latency``, ``interval``, ``lut``, ``ff``, ``dsp``, ``bram18``.
+        classes: as `codesign.kpi.streaming.uncertainty.DesignClass` (n,).
+        feasibility: chance to fail of each layer (m,).
+        failure: chance (n,) that the tool does not end, that of the worst layer.
+    """
+
+    table: HlsTable
+    layers: LayerCosts
+    network: NetworkCosts
+    low: dict[str, FloatArray]
+    high: dict[str, FloatArray]
+    classes: NDArray[np.int64]
+    feasibility: Feasibility
+    failure: FloatArray
+
+    def values(self, figure: str) -> FloatArray:
+        """A figure of each design (n,)."""
+        found: FloatArray = getattr(self.network, figure)
+        return found
+
+
+def predict(models: Sequence[HlsModel], builds: Sequence[Build], flow: Flow) -> Predictions:
+    """Figures of models, each built as its build says."""
+    return predict_table(HlsTable.from_models(models, builds), flow)
+
+
+def predict_table(table: HlsTable, flow: Flow) -> Predictions:
+    """Figures of the designs of a table."""
+    layers = layer_costs(table, flow)
+    network = network_costs(table, layers, flow)
+    classes = design_classes(table)
+    bounds = {figure: interval(flow, figure, getattr(network, figure), classes) for figure in FIGURES}
+    found = feasibility(table, MatrixVector(table, flow.tool))
+    return Predictions(
+        table=table,
+        layers=layers,
+        network=network,
+        low={figure: np.floor(low) for figure, (low, _) in bounds.items()},
+        high={figure: np.ceil(high) for figure, (_, high) in bounds.items()},
+        classes=classes,
+        feasibility=found,
+        failure=table.largest(found.failure),
+    )

@@ -1,0 +1,81 @@
+"""How far the streaming model may be off: 95 % intervals by kind of design, from designs that were left out of the fits.
+
+``data/coefficients/streaming/errors.toml``, written by ``tools/fit_streaming.py``: for each flow, class of design and key
+figure a relative and an absolute error. A prediction v has the interval ``v / (1 + r) - a`` to ``v * (1 + r) + a``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.catalogue import Quantity, load_record, record
+from codesign.kpi.streaming.flow import Flow
+from codesign.kpi.streaming.hls_table import HlsTable
+from codesign.kpi.streaming.prices import FOLDER
+from codesign.kpi.template_model import FloatArray
+from codesign.network.hls_model import Strategy
+
+FIGURES = ("latency", "interval", "lut", "ff", "dsp", "bram18")
+
+
+class DesignClass(IntEnum):
+    """Kinds of designs whose errors differ."""
+
+    SEQUENTIAL = 0
+    """io_parallel, some layer in Resource strategy with RF > 1."""
+    UNROLLED = 1
+    """io_parallel otherwise."""
+    STREAM = 2
+    """io_stream."""
+
+
+@record
+class FigureError:
+    """Error of one key figure: 95 % of designs lie within.
+
+    Attributes:
+        relative: share.
+        absolute: in the figure's unit.
+    """
+
+    relative: Quantity
+    absolute: Quantity
+
+
+@record
+class ErrorRecord:
+    """Contents of ``errors.toml``: by ``<stage>-<tool>``, class and figure."""
+
+    flows: dict[str, dict[str, dict[str, FigureError]]]
+
+
+@cache
+def error_record() -> ErrorRecord:
+    """All errors."""
+    return load_record(FOLDER / "errors.toml", ErrorRecord)
+
+
+def design_classes(table: HlsTable) -> NDArray[np.int64]:
+    """Class of each design (n,), as `DesignClass`."""
+    stream = table.largest(table.stream.astype(np.float64)) > 0
+    sequential = (
+        table.largest((table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)).astype(np.float64)) > 0
+    )
+    return np.where(stream, DesignClass.STREAM, np.where(sequential, DesignClass.SEQUENTIAL, DesignClass.UNROLLED)).astype(np.int64)
+
+
+def errors_of(flow: Flow, figure: str) -> tuple[FloatArray, FloatArray]:
+    """Relative and absolute error by class (3,)."""
+    found = error_record().flows[f"{flow.stage.value}-{flow.tool.value}"]
+    pairs = [found[each.name.lower()][figure] for each in DesignClass]
+    return np.array([pair.relative.value for pair in pairs]), np.array([pair.absolute.value for pair in pairs])
+
+
+def interval(flow: Flow, figure: str, values: FloatArray, classes: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """95 % interval (n,) of predictions (n,)."""
+    relative, absolute = (errors[classes] for errors in errors_of(flow, figure))
+    return np.maximum(values / (1.0 + relative) - absolute, 0.0), values * (1.0 + relative) + absolute
