@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from codesign.accelerator.hls_plan import HlsPlan
 from codesign.estimate import Estimate, Evidence
-from codesign.kpi.streaming.template import Style, coefficients, plan_layers, resources, timing
+from codesign.kpi.streaming.flow import slow_fabric
+from codesign.kpi.streaming.hls_table import HlsTable
+from codesign.kpi.streaming.predictions import predict_table
+from codesign.kpi.streaming.template import FLOW
 from codesign.network.layers import LayerGraph, LayerTable
 
 SOURCE = "streaming model with the project's reuse factors"
+FIGURES = {
+    "latency_cycles": ("latency", "cycles"),
+    "interval_cycles": ("interval", "cycles"),
+    "lut": ("lut", "count"),
+    "ff": ("ff", "count"),
+    "dsp": ("dsp", "count"),
+    "bram18": ("bram18", "count"),
+}
 
 
-def estimate_dataflow(graph: LayerGraph, plan: HlsPlan) -> dict[str, Estimate]:
-    """Latency and interval in cycles, LUT, FF, DSP and BRAM18 of a network as hls4ml builds it with a plan.
+def estimate_dataflow(graph: LayerGraph, plan: HlsPlan, part: str) -> dict[str, Estimate]:
+    """Latency and interval in cycles, LUT, FF, DSP and BRAM18 of a network as hls4ml builds it with a plan for a part.
 
     The formulas are those of `codesign.kpi.streaming`, at the plan's reuse factors instead of the model's own choice.
     """
     table = LayerTable.from_graphs([graph])
-    chosen = plan_layers(table, np.ones(1, dtype=np.int64))
-    reuse = np.ones_like(chosen.reuse)
-    for slot, layer in enumerate(graph):
-        reuse[0, slot] = plan.reuse.get(layer.name, 1)
-    multipliers = np.where(table.weighted, np.ceil(chosen.n_in * chosen.n_out / reuse), 0.0)
-    hardware = replace(chosen, reuse=reuse, multipliers=multipliers)
-    style = Style(resource=np.array([[plan.strategy == "resource"]]), parallel=np.array([[plan.io_type == "io_parallel"]]))
-    time, used = timing(table, hardware, style), resources(table, hardware, style)
-    c = coefficients()
-    cycles = {"latency_cycles": time.latency, "interval_cycles": time.interval}
-    counts = {"lut": used.lut, "ff": used.ff, "dsp": used.dsp, "bram18": used.bram18}
+    reuse = np.array([[plan.reuse.get(layer.name, 1) for layer in graph]], dtype=np.int64)
+    rows = HlsTable.from_layer_table(
+        table,
+        reuse,
+        resource=np.array([plan.strategy == "resource"]),
+        stream=np.array([plan.io_type == "io_stream"]),
+        clock_ns=np.array([1000.0 / plan.clock_mhz]),
+        series7=slow_fabric(part),
+    )
+    found = predict_table(rows, FLOW)
     return {
-        **{name: _estimate(float(np.ceil(value[0])), "cycles", c.cycles["error"].value) for name, value in cycles.items()},
-        **{name: _estimate(float(value[0]), "count", c.error[name].value) for name, value in counts.items()},
+        name: Estimate(float(found.values(figure)[0]), unit, float(found.low[figure][0]), float(found.high[figure][0]), Evidence.ANALYTIC, SOURCE)
+        for name, (figure, unit) in FIGURES.items()
     }
-
-
-def _estimate(value: float, unit: str, error: float) -> Estimate:
-    return Estimate.relative(value, unit, error, Evidence.ANALYTIC, SOURCE)

@@ -89,7 +89,7 @@ def export_project(
             versions=package_versions(),
             files={},
         )
-        figures = {} if manifest.priced_as_exported else estimate_dataflow(deployed.graph, plan)
+        figures = {} if manifest.priced_as_exported else estimate_dataflow(deployed.graph, plan, part)
         write_readme(manifest, partial, zero_point=deployed.zero_point, samples=len(samples), figures=figures)
         replace(manifest, files=hash_files(partial)).save(partial)
     return folder

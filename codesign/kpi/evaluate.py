@@ -187,10 +187,10 @@ def _values(table: LayerTable, costs: TemplateKpis, device: Device) -> tuple[dic
 def _errors(values: Mapping[str, FloatArray], costs: TemplateKpis, device: Device) -> dict[str, FloatArray]:
     """Relative errors (n,): dynamic and static energy weigh in by their shares."""
     n = len(costs.clock_mhz)
-    cycles = costs.relative_error["cycles"]
+    cycles = np.full(n, costs.relative_error["cycles"])
     errors = {name: np.full(n, costs.relative_error.get(name, 0.0)) for name in KPI_UNITS}
     for name in ("latency_us", "latency_cycles", "interval_cycles", "throughput_per_s"):
-        errors[name] = np.full(n, cycles)
+        errors[name] = cycles
     c = power_coefficients()
     dynamic = costs.dynamic_uj / values["energy_uj"]
     errors["power_w"] = dynamic * c.error.value + (1.0 - dynamic) * c.static_error.value

@@ -62,7 +62,7 @@ class TemplateKpis:
         dynamic_uj: energy per inference that comes on top of static power, external memory included.
         off_chip_bytes: external memory traffic per inference.
         limits: legality by name: utilisation of what the template or its tools allow; illegal above 1.
-        relative_error: by KPI name: the 95 % interval is a factor 1 + error either way; 0 where exact.
+        relative_error: by KPI name, a number or (n,): the 95 % interval is a factor 1 + error either way; 0 where exact.
         layers: the same layer by layer.
     """
 
@@ -76,7 +76,7 @@ class TemplateKpis:
     uram: FloatArray
     dynamic_uj: FloatArray
     off_chip_bytes: FloatArray
-    relative_error: Mapping[str, float]
+    relative_error: Mapping[str, float | FloatArray]
     layers: LayerKpis
     limits: Mapping[str, FloatArray] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from typing import Any
 from networkx.utils import UnionFind
 
 from codesign.errors import InputError
-from codesign.kpi.streaming.flow import Flow, Stage, tool_of
+from codesign.kpi.streaming.flow import Flow, Stage, slow_fabric, tool_of
 from codesign.kpi.streaming.hls_table import Build
 from codesign.network.hls_model import HlsLayer, HlsModel, Kind, Strategy
 from codesign.validation.cells import Row, UnreadableError, first_bits, number, text, whole
@@ -132,14 +132,13 @@ SYNTHETIC = ("wa-hls4ml-1layer", "wa-hls4ml-2layer", "wa-hls4ml-3layer", "n-torc
 
 def read_build(row: Row) -> Build:
     """How a row was built: io type, strategy, reuse factor, clock and fabric of a row."""
-    part = text(row, "device_part").lower()
     factors = [int(found) for found in re.findall(r"\d+", text(row, "reuse_factor"))]
     return Build(
         io_type="io_stream" if re.search("io_stream|unknown", text(row, "io_type")) else "io_parallel",
         strategy=Strategy.LATENCY if "latency" in text(row, "strategy").lower() else Strategy.RESOURCE,
         reuse_factor=max(1, min(factors)) if factors else 1,
         clock_ns=number(row.get("clock_ns")) or DEFAULT_CLOCK_NS,
-        series7=re.match(r"(xc)?7[askvz]", part) is not None,
+        series7=slow_fabric(text(row, "device_part")),
     )
 
 

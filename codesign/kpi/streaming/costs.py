@@ -5,7 +5,7 @@ Notation: m rows of an `HlsTable`, n designs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +68,9 @@ class NetworkCosts:
     bram18: FloatArray
 
 
-def layer_costs(table: HlsTable, flow: Flow) -> LayerCosts:
-    """Each row's cost as a flow reports it."""
-    unit, element = MatrixVector(table, flow.tool), Elements(table, flow.tool)
+def layer_costs(table: HlsTable, unit: MatrixVector, flow: Flow) -> LayerCosts:
+    """Each row's cost as a flow reports it; ``unit``: the table's matrix-vector units for the flow's tool."""
+    element = Elements(table, flow.tool)
     latency, interval, fill = cycles(element)
     unit_latency, unit_interval = row_cycles(unit)
     first = ~unit.state
@@ -80,10 +80,14 @@ def layer_costs(table: HlsTable, flow: Flow) -> LayerCosts:
     def onto_rows(values: FloatArray) -> FloatArray:
         return np.bincount(unit.row, weights=values, minlength=len(table)).astype(np.float64)
 
+    present = frozenset(np.flatnonzero(np.bincount(table.kind)).tolist())
+
     def linear(resource: str) -> FloatArray:
-        units = _priced(matrix_vector_terms.LUT_TERMS if resource == "lut" else matrix_vector_terms.FF_TERMS, flow, "matrix_vector", resource, unit, len(unit))
-        around = _priced(element_terms.LUT_TERMS if resource == "lut" else element_terms.FF_TERMS, flow, "elements", resource, element, len(table))
-        return onto_rows(units) + around
+        units, around = (
+            (matrix_vector_terms.LUT_TERMS, element_terms.LUT_TERMS) if resource == "lut" else (matrix_vector_terms.FF_TERMS, element_terms.FF_TERMS)
+        )
+        priced = onto_rows(_priced(units, prices(flow, "matrix_vector", resource), unit, present))
+        return priced + _priced(around, prices(flow, "elements", resource), element, present)
 
     return LayerCosts(
         latency=latency,
@@ -97,12 +101,13 @@ def layer_costs(table: HlsTable, flow: Flow) -> LayerCosts:
     )
 
 
-def _priced(terms: Terms[PartT], flow: Flow, block: str, resource: str, part: PartT, size: int) -> FloatArray:
-    """Sum of price times count over the terms that have a price; only those are counted."""
-    total = np.zeros(size)
-    for name, price in prices(flow, block, resource).items():
-        count: Callable[[PartT], FloatArray] = terms[name].count
-        total += price * count(part)
+def _priced(terms: Terms[PartT], priced: Mapping[str, float], part: PartT, present: frozenset[int]) -> FloatArray:
+    """Sum of price times count over the terms that have a price; only those of kinds that are present are counted."""
+    total = np.zeros(len(part))
+    for name, price in priced.items():
+        term = terms[name]
+        if not term.kinds or present.intersection(term.kinds):
+            total += price * term.count(part)
     return total
 
 

@@ -110,36 +110,100 @@ ElementTerm = Term[Elements]
 LUT_TERMS: Terms[Elements] = {
     "line_buffer": ElementTerm("LUT", "shift registers of a line buffer", line_buffer_luts),
     "window": ElementTerm("bit", "window of a convolution", lambda e: _among(_window_layer(e), e.window_bits)),
-    "relu": ElementTerm("bit", "ReLU without streams", lambda e: _among(e.relu & ~e.stream, e.lane_bits)),
-    "relu_saturate": ElementTerm("bit", "its clipping", lambda e: _among(_saturates(e) & ~e.stream, e.lane_bits)),
-    "relu_stream": ElementTerm("bit", "ReLU of a stream's word", lambda e: _among(e.relu & e.stream, e.lane_bits)),
-    "relu_stream_saturate": ElementTerm("bit", "its clipping", lambda e: _among(_saturates(e) & e.stream, e.lane_bits)),
-    "linear_stream": ElementTerm("bit", "type conversion of a stream's word", lambda e: _among(e.linear & e.stream, e.lane_bits)),
-    "softmax": ElementTerm("bit", "softmax: differences, sum and products, per bit of a table's entries", lambda e: _softmax_bits(e, streamed=False)),
-    "softmax_stream": ElementTerm("bit", "the same in a stream", lambda e: _softmax_bits(e, streamed=True)),
-    "softmax_stream_layer": ElementTerm("instance", "sum, inverse and control of a softmax in a stream", lambda e: _number(_any_softmax(e) & e.stream)),
+    "relu": ElementTerm("bit", "ReLU without streams", lambda e: _among(e.relu & ~e.stream, e.lane_bits), (Kind.ACTIVATION,)),
+    "relu_saturate": ElementTerm("bit", "its clipping", lambda e: _among(_saturates(e) & ~e.stream, e.lane_bits), (Kind.ACTIVATION,)),
+    "relu_stream": ElementTerm("bit", "ReLU of a stream's word", lambda e: _among(e.relu & e.stream, e.lane_bits), (Kind.ACTIVATION,)),
+    "relu_stream_saturate": ElementTerm("bit", "its clipping", lambda e: _among(_saturates(e) & e.stream, e.lane_bits), (Kind.ACTIVATION,)),
+    "linear_stream": ElementTerm("bit", "type conversion of a stream's word", lambda e: _among(e.linear & e.stream, e.lane_bits), (Kind.ACTIVATION,)),
+    "softmax": ElementTerm(
+        "bit", "softmax: differences, sum and products, per bit of a table's entries", lambda e: _softmax_bits(e, streamed=False), (Kind.SOFTMAX,)
+    ),
+    "softmax_stream": ElementTerm("bit", "the same in a stream", lambda e: _softmax_bits(e, streamed=True), (Kind.SOFTMAX,)),
+    "softmax_stream_layer": ElementTerm(
+        "instance", "sum, inverse and control of a softmax in a stream", lambda e: _number(_any_softmax(e) & e.stream), (Kind.SOFTMAX,)
+    ),
     "softmax_logic": ElementTerm(
         "bit",
         "softmax products kept out of DSP blocks, per product of operand bits",
         lambda e: _among(_any_softmax(e) & e.logic_only, e.lanes * e.table_bits**2),
+        (Kind.SOFTMAX,),
     ),
-    "table": ElementTerm("instance", "address of an activation table, with clipping", lambda e: _among(e.table_activation, e.lanes)),
-    "gate_table": ElementTerm("instance", "the same of a recurrent layer's gates", lambda e: e.gates),
-    "gate": ElementTerm("bit", "sums and products of a recurrent layer's gates", lambda e: e.gates * e.rows.accumulator_bits),
+    "table": ElementTerm("instance", "address of an activation table, with clipping", lambda e: _among(e.table_activation, e.lanes), (Kind.TABLE_ACTIVATION,)),
+    "gate_table": ElementTerm(
+        "instance",
+        "the same of a recurrent layer's gates",
+        lambda e: e.gates,
+        (
+            Kind.LSTM,
+            Kind.GRU,
+        ),
+    ),
+    "gate": ElementTerm(
+        "bit",
+        "sums and products of a recurrent layer's gates",
+        lambda e: e.gates * e.rows.accumulator_bits,
+        (
+            Kind.LSTM,
+            Kind.GRU,
+        ),
+    ),
     "sequence_select": ElementTerm(
-        "bit", "selection of a time step without streams", lambda e: _among(e.recurrent & e.whole & ~e.stream, e.positions * e.rows.in_c * e.rows.input_bits)
+        "bit",
+        "selection of a time step without streams",
+        lambda e: _among(e.recurrent & e.whole & ~e.stream, e.positions * e.rows.in_c * e.rows.input_bits),
+        (
+            Kind.LSTM,
+            Kind.GRU,
+        ),
     ),
-    "pool_compare": ElementTerm("bit", "comparisons of a pool", lambda e: comparisons(e) * e.rows.input_bits),
-    "pool_comparison": ElementTerm("instance", "selectors around a comparison", comparisons),
-    "pool_accumulate": ElementTerm("bit", "accumulators of a global pool", accumulator_bits),
-    "padding": ElementTerm("instance", "selection of zero in a channel", lambda e: _among(e.padding, e.rows.in_c.astype(np.float64))),
-    "batch_norm": ElementTerm("bit", "batch normalisation", lambda e: _among(e.batch_norm, e.lane_bits)),
-    "merge": ElementTerm("bit", "elementwise merge", lambda e: _among(e.merge, e.lane_bits)),
-    "concatenate": ElementTerm("bit", "concatenation of streams", lambda e: _among(e.concatenate, e.lane_bits)),
-    "resize": ElementTerm("bit", "upsampling", lambda e: _among(e.resize & e.stream, e.lane_bits)),
-    "control": ElementTerm("instance", "control of a layer of a stream", lambda e: _number(_controlled(e))),
-    "control_simple": ElementTerm("instance", "the same of an activation, merge or concatenation", lambda e: _number(_simple(e))),
-    "control_padding": ElementTerm("instance", "the same of zero padding", lambda e: _number(e.padding)),
+    "pool_compare": ElementTerm(
+        "bit",
+        "comparisons of a pool",
+        lambda e: comparisons(e) * e.rows.input_bits,
+        (
+            Kind.POOL,
+            Kind.GLOBAL_POOL,
+        ),
+    ),
+    "pool_comparison": ElementTerm(
+        "instance",
+        "selectors around a comparison",
+        comparisons,
+        (
+            Kind.POOL,
+            Kind.GLOBAL_POOL,
+        ),
+    ),
+    "pool_accumulate": ElementTerm("bit", "accumulators of a global pool", accumulator_bits, (Kind.GLOBAL_POOL,)),
+    "padding": ElementTerm("instance", "selection of zero in a channel", lambda e: _among(e.padding, e.rows.in_c.astype(np.float64)), (Kind.PADDING,)),
+    "batch_norm": ElementTerm("bit", "batch normalisation", lambda e: _among(e.batch_norm, e.lane_bits), (Kind.BATCH_NORM,)),
+    "merge": ElementTerm("bit", "elementwise merge", lambda e: _among(e.merge, e.lane_bits), (Kind.MERGE,)),
+    "concatenate": ElementTerm("bit", "concatenation of streams", lambda e: _among(e.concatenate, e.lane_bits), (Kind.CONCATENATE,)),
+    "resize": ElementTerm("bit", "upsampling", lambda e: _among(e.resize & e.stream, e.lane_bits), (Kind.RESIZE,)),
+    "control": ElementTerm(
+        "instance",
+        "control of a layer of a stream",
+        lambda e: _number(_controlled(e)),
+        (
+            Kind.TABLE_ACTIVATION,
+            Kind.BATCH_NORM,
+            Kind.SOFTMAX,
+            Kind.RESIZE,
+            Kind.POOL,
+            Kind.GLOBAL_POOL,
+        ),
+    ),
+    "control_simple": ElementTerm(
+        "instance",
+        "the same of an activation, merge or concatenation",
+        lambda e: _number(_simple(e)),
+        (
+            Kind.ACTIVATION,
+            Kind.MERGE,
+            Kind.CONCATENATE,
+        ),
+    ),
+    "control_padding": ElementTerm("instance", "the same of zero padding", lambda e: _number(e.padding), (Kind.PADDING,)),
     "fifo": ElementTerm("bit", "word at the end of a FIFO", lambda e: e.fifos * e.fifo_word_bits),
     "fifo_shift": ElementTerm("LUT", "FIFOs in shift registers", fifo_luts),
 }
@@ -148,25 +212,41 @@ LUT_TERMS: Terms[Elements] = {
 FF_TERMS: Terms[Elements] = {
     "line_register": ElementTerm("bit", "registers at the ends of a line buffer's lines", line_register_bits),
     "window": ElementTerm("bit", "window of a convolution", lambda e: _among(_window_layer(e), e.window_bits)),
-    "relu_register": ElementTerm("bit", "register behind a ReLU without streams", lambda e: _among(e.relu & ~e.stream, e.lane_bits)),
-    "relu": ElementTerm("bit", "register of a clipping ReLU that is slow for its clock", lambda e: _among(e.relu & ~e.stream & clips_slowly(e), e.lane_bits)),
-    "relu_stream": ElementTerm("bit", "ReLU of a stream's word, mean of input and result", lambda e: _among(e.relu & e.stream, e.mean_lane_bits)),
-    "linear_stream": ElementTerm("bit", "the same of a type conversion", lambda e: _among(e.linear & e.stream, e.mean_lane_bits)),
-    "softmax": ElementTerm("bit", "pipeline stages of a softmax", lambda e: _softmax_bits(e, streamed=False) * _softmax_stages(e)),
-    "softmax_stream": ElementTerm("bit", "softmax in a stream, per bit of a table's entries", lambda e: _softmax_bits(e, streamed=True)),
-    "softmax_stream_layer": ElementTerm("instance", "sum, inverse and control of a softmax in a stream", lambda e: _number(_any_softmax(e) & e.stream)),
-    "table": ElementTerm("bit", "entries read from activation tables", lambda e: _among(e.table_activation & e.stream, e.lanes * e.rows.output_bits)),
-    "gate": ElementTerm("bit", "sums, products and states of a recurrent layer's gates", lambda e: e.gates * e.rows.accumulator_bits),
-    "pool_window": ElementTerm(
-        "bit", "window of a pool in a stream", lambda e: _among(e.pool & e.stream, e.window_area * e.rows.in_c * np.maximum(e.rows.input_bits, 8))
+    "relu_register": ElementTerm("bit", "register behind a ReLU without streams", lambda e: _among(e.relu & ~e.stream, e.lane_bits), (Kind.ACTIVATION,)),
+    "relu": ElementTerm(
+        "bit", "register of a clipping ReLU that is slow for its clock", lambda e: _among(e.relu & ~e.stream & clips_slowly(e), e.lane_bits), (Kind.ACTIVATION,)
     ),
-    "pool_accumulate": ElementTerm("bit", "accumulators of a global pool", accumulator_bits),
-    "merge": ElementTerm("bit", "elementwise merge of a stream's word", lambda e: _among(e.merge & e.stream, e.mean_lane_bits)),
-    "concatenate": ElementTerm("bit", "concatenation of streams", lambda e: _among(e.concatenate, e.mean_lane_bits)),
-    "resize": ElementTerm("bit", "upsampling", lambda e: _among(e.resize & e.stream, e.lane_bits)),
+    "relu_stream": ElementTerm(
+        "bit", "ReLU of a stream's word, mean of input and result", lambda e: _among(e.relu & e.stream, e.mean_lane_bits), (Kind.ACTIVATION,)
+    ),
+    "linear_stream": ElementTerm("bit", "the same of a type conversion", lambda e: _among(e.linear & e.stream, e.mean_lane_bits), (Kind.ACTIVATION,)),
+    "softmax": ElementTerm("bit", "pipeline stages of a softmax", lambda e: _softmax_bits(e, streamed=False) * _softmax_stages(e), (Kind.SOFTMAX,)),
+    "softmax_stream": ElementTerm("bit", "softmax in a stream, per bit of a table's entries", lambda e: _softmax_bits(e, streamed=True), (Kind.SOFTMAX,)),
+    "softmax_stream_layer": ElementTerm(
+        "instance", "sum, inverse and control of a softmax in a stream", lambda e: _number(_any_softmax(e) & e.stream), (Kind.SOFTMAX,)
+    ),
+    "table": ElementTerm(
+        "bit", "entries read from activation tables", lambda e: _among(e.table_activation & e.stream, e.lanes * e.rows.output_bits), (Kind.TABLE_ACTIVATION,)
+    ),
+    "gate": ElementTerm(
+        "bit",
+        "sums, products and states of a recurrent layer's gates",
+        lambda e: e.gates * e.rows.accumulator_bits,
+        (
+            Kind.LSTM,
+            Kind.GRU,
+        ),
+    ),
+    "pool_window": ElementTerm(
+        "bit", "window of a pool in a stream", lambda e: _among(e.pool & e.stream, e.window_area * e.rows.in_c * np.maximum(e.rows.input_bits, 8)), (Kind.POOL,)
+    ),
+    "pool_accumulate": ElementTerm("bit", "accumulators of a global pool", accumulator_bits, (Kind.GLOBAL_POOL,)),
+    "merge": ElementTerm("bit", "elementwise merge of a stream's word", lambda e: _among(e.merge & e.stream, e.mean_lane_bits), (Kind.MERGE,)),
+    "concatenate": ElementTerm("bit", "concatenation of streams", lambda e: _among(e.concatenate, e.mean_lane_bits), (Kind.CONCATENATE,)),
+    "resize": ElementTerm("bit", "upsampling", lambda e: _among(e.resize & e.stream, e.lane_bits), (Kind.RESIZE,)),
     "counter": ElementTerm("bit", "position counters", lambda e: _among(_counts(e), _counter_bits(e))),
-    "padding_counter": ElementTerm("bit", "position counters of zero padding", lambda e: _among(e.padding, _counter_bits(e))),
-    "padding_layer": ElementTerm("instance", "states of zero padding", lambda e: _number(e.padding)),
+    "padding_counter": ElementTerm("bit", "position counters of zero padding", lambda e: _among(e.padding, _counter_bits(e)), (Kind.PADDING,)),
+    "padding_layer": ElementTerm("instance", "states of zero padding", lambda e: _number(e.padding), (Kind.PADDING,)),
     "fifo": ElementTerm("bit", "word at the end of a FIFO", lambda e: e.fifos * e.fifo_word_bits),
 }
 """FF of one row."""

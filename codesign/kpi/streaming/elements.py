@@ -255,11 +255,17 @@ def dsp_blocks(elements: Elements) -> FloatArray:
     """
     rows = elements.rows
     inputs, outputs = rows.input_bits.astype(np.float64), rows.output_bits.astype(np.float64)
-    norm = np.where(elements.batch_norm & elements.stream, elements.lanes * elements.multiplier_blocks(rows.weight_bits.astype(np.float64), inputs), 0.0)
+    norm = np.zeros(len(elements))
+    if elements.batch_norm.any():
+        blocks = elements.multiplier_blocks(rows.weight_bits.astype(np.float64), inputs)
+        norm = np.where(elements.batch_norm & elements.stream, elements.lanes * blocks, 0.0)
     softmax = np.where(elements.softmax & ~elements.logic_only, np.where(elements.stream, 1.0, elements.lanes), 0.0)
-    gates = np.where(elements.recurrent, GATE_PRODUCTS * rows.out_c * elements.multiplier_blocks(outputs, outputs), 0.0)
-    merge = np.where(elements.multiply, elements.lanes * elements.multiplier_blocks(inputs, inputs), 0.0)
-    return np.asarray(norm + softmax + gates + merge)
+    total = norm + softmax
+    if elements.recurrent.any():
+        total += np.where(elements.recurrent, GATE_PRODUCTS * rows.out_c * elements.multiplier_blocks(outputs, outputs), 0.0)
+    if elements.multiply.any():
+        total += np.where(elements.multiply, elements.lanes * elements.multiplier_blocks(inputs, inputs), 0.0)
+    return np.asarray(total)
 
 
 def memory_blocks(elements: Elements) -> FloatArray:

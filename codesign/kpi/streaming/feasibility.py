@@ -94,8 +94,10 @@ def feasibility(table: HlsTable, unit: MatrixVector) -> Feasibility:
     failure = 1.0 - (1.0 - beyond) * (1.0 - timeout)
     named = np.where(beyond >= LIKELY, np.where(unrolled, Obstacle.PARTITION, Obstacle.UNROLL), np.where(failure >= POSSIBLE, Obstacle.TIMEOUT, Obstacle.NONE))
     total, share, obstacle = np.zeros(len(table)), np.zeros(len(table)), np.zeros(len(table), dtype=np.int64)
-    np.maximum.at(total, unit.row, failure)
-    np.maximum.at(share, unit.row, size / centre)
-    worst = np.argsort(failure, kind="stable")
-    obstacle[unit.row[worst]] = named[worst]
+    for chosen in (np.flatnonzero(~unit.state), np.flatnonzero(unit.state)):  # the worse of a recurrent layer's two units
+        row = unit.row[chosen]
+        worse = failure[chosen] > total[row]
+        obstacle[row] = np.where(worse, named[chosen], obstacle[row])
+        total[row] = np.maximum(total[row], failure[chosen])
+        share[row] = np.maximum(share[row], size[chosen] / centre)
     return Feasibility(total, obstacle, share)

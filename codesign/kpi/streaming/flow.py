@@ -52,3 +52,8 @@ def tool_of(version: str, backend: str = "") -> Tool:
     if release >= FIRST_VITIS:
         return Tool.VITIS_HLS
     return Tool.VIVADO_HLS_2020 if release >= FIRST_2020 else Tool.VIVADO_HLS_2019
+
+
+def slow_fabric(part: str) -> bool:
+    """Whether a part has 7-series fabric or slower, rather than UltraScale's; an unknown part counts as UltraScale."""
+    return part != "" and re.match(r"xc(zu|ku|vu|u|k2|au|v)", part.lower()) is None

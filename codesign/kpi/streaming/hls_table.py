@@ -206,45 +206,35 @@ class HlsTable:
             clock_ns: clock period (n,).
             series7: 7-series or Zynq-7000 fabric.
         """
-        flat = np.flatnonzero(table.present)
+        layers = np.flatnonzero(table.present)
+        streamed = stream[layers // table.op.shape[1]]
+        padded = layers[streamed & ((table.pad_h.ravel()[layers] > 0) | (table.pad_w.ravel()[layers] > 0))]
+        flat = np.concatenate([padded, layers])  # zero padding in front of a convolution is a row of its own
+        padding = np.arange(len(flat)) < len(padded)
         design, slot = np.divmod(flat, table.op.shape[1])
+        columns: dict[str, Any] = {name: np.asarray(getattr(table, name).ravel()[flat], dtype=np.int64) for name in (*SHAPES, *WIDTHS)}
+        columns |= {"design": design, "slot": slot, "kind": KIND_OF_OP[table.op.ravel()[flat]], "reuse": reuse.ravel()[flat]}
+        columns |= {"readers": _readers(table, flat), "input_words": _words_before(table, flat), "stream": stream[design].astype(np.int64)}
+        depthwise = (columns["kind"] == Kind.DEPTHWISE_CONV1D) | (columns["kind"] == Kind.DEPTHWISE_CONV2D)
+        columns["strategy"] = np.where(resource[design] & (stream[design] | ~depthwise), np.int64(Strategy.RESOURCE), np.int64(Strategy.LATENCY))
+        _pad(columns, padding, stream[design] * table.pad_h.ravel()[flat].astype(np.int64), stream[design] * table.pad_w.ravel()[flat].astype(np.int64))
+        zeros, ones = np.zeros(len(flat), dtype=np.int64), np.ones(len(flat), dtype=np.int64)
+        columns |= dict.fromkeys(("table_size", "table_bits", "function", "logic_only", "part"), zeros)
+        columns |= {"recurrent_reuse": ones, "saturates": ones, "series7": int(series7) * ones, "clock_ns": clock_ns[design]}
+        share = np.ones(len(flat))
+        return cls(count=len(table), nonzero=share, weight_peak=share, **columns)
 
-        def column(name: str) -> IntColumn:
-            return np.asarray(getattr(table, name).ravel()[flat], dtype=np.int64)
 
-        pad_h, pad_w = column("pad_h"), column("pad_w")
-        columns = {name: column(name) for name in (*SHAPES, *WIDTHS)}
-        ones = np.ones(len(flat), dtype=np.int64)
-        columns |= {
-            "design": design,
-            "slot": slot,
-            "kind": KIND_OF_OP[column("op")],
-            "reuse": np.asarray(reuse.ravel()[flat]),
-            "readers": _readers(table, flat),
-        }
-        depthwise_parallel = ((columns["kind"] == Kind.DEPTHWISE_CONV1D) | (columns["kind"] == Kind.DEPTHWISE_CONV2D)) & ~stream[design]
-        columns["input_words"] = _words_before(table, flat)
-        columns["strategy"] = np.where(resource[design] & ~depthwise_parallel, np.int64(Strategy.RESOURCE), np.int64(Strategy.LATENCY))
-        columns |= {"stream": stream[design].astype(np.int64), "recurrent_reuse": ones, "table_size": 0 * ones, "table_bits": 0 * ones}
-        columns |= {"function": 0 * ones, "logic_only": 0 * ones, "saturates": ones, "part": 0 * ones, "series7": int(series7) * ones}
-        floats = {"nonzero": np.ones(len(flat)), "weight_peak": np.ones(len(flat)), "clock_ns": clock_ns[design]}
-        everything: dict[str, Any] = floats | columns
-        whole = cls(count=len(table), **everything)
-        padded = whole.stream.astype(np.bool_) & ((pad_h > 0) | (pad_w > 0))
-        return whole._with_padding(padded, pad_h, pad_w)
-
-    def _with_padding(self, padded: Mask, pad_h: IntColumn, pad_w: IntColumn) -> HlsTable:
-        """A padding row for each convolution that has one in front of it; pads are on both sides."""
-        in_h, in_w = self.in_h + 2 * np.where(padded, pad_h, 0), self.in_w + 2 * np.where(padded, pad_w, 0)
-        before = self.rows(padded)
-        one = np.ones(len(before), dtype=np.int64)
-        sizes: dict[str, Any] = {"out_h": in_h[padded], "out_w": in_w[padded], "out_c": before.in_c, "output_bits": before.input_bits}
-        sizes |= dict.fromkeys(("kernel_h", "kernel_w", "stride_h", "stride_w", "reuse", "readers"), one)
-        sizes |= dict.fromkeys(("weight_bits", "bias_bits", "accumulator_bits"), 0 * one)
-        padding = replace(before, kind=np.int64(Kind.PADDING) * one, **sizes)
-        convolutions = replace(self, in_h=in_h, in_w=in_w)
-        joined: dict[str, Any] = {name: np.concatenate([getattr(padding, name), getattr(convolutions, name)]) for name in COLUMNS}
-        return replace(self, **joined)
+def _pad(columns: dict[str, Any], padding: Mask, pad_h: IntColumn, pad_w: IntColumn) -> None:
+    """Make rows of zero padding of some copies of convolutions, and widen the input of the convolutions themselves; pads are on both sides."""
+    in_h, in_w = columns["in_h"] + 2 * pad_h, columns["in_w"] + 2 * pad_w
+    columns |= {"out_h": np.where(padding, in_h, columns["out_h"]), "out_w": np.where(padding, in_w, columns["out_w"])}
+    columns |= {"in_h": np.where(padding, columns["in_h"], in_h), "in_w": np.where(padding, columns["in_w"], in_w)}
+    plain = dict.fromkeys(("kernel_h", "kernel_w", "stride_h", "stride_w", "reuse", "readers"), 1)
+    plain |= {"kind": Kind.PADDING} | dict.fromkeys(("weight_bits", "bias_bits", "accumulator_bits"), 0)
+    before = {"out_c": columns["in_c"], "output_bits": columns["input_bits"]}
+    columns |= {name: np.where(padding, np.int64(value), columns[name]) for name, value in plain.items()}
+    columns |= {name: np.where(padding, value, columns[name]) for name, value in before.items()}
 
 
 COLUMNS = tuple(column.name for column in fields(HlsTable) if column.name != "count")

@@ -218,6 +218,21 @@ class MatrixVector:
         zeros = np.where(self.rows.nonzero < 1.0, self.products * (1.0 - self.rows.nonzero), 0.0)
         return np.maximum(self.multipliers - np.floor(zeros / self.reuse) + (self.reuse >= 1024), 1.0)  # one more: observed
 
+    @cached_property
+    def worth_a_multiplier(self) -> FloatArray:
+        """Constants of Latency strategy that Vitis HLS multiplies with (q,); the others become shifts and adders.
+
+        Trained weights shrink with the square root of the fan-in, so of wide layers few have enough significant bits:
+        share ``0.12 * (bits - 1.7)`` of the non-zero weights, with bits those below the largest weight's first; between
+        0.5 % and 65 %, at most 2 % of weights under 8 bits (114 reports of dense layers, Vitis HLS 2021.1; median error 14 %).
+        """
+        significant = np.log2(np.maximum(self.rows.weight_peak * 2.0 ** (self.weight_bits - 1.0), 1.0)) - TYPICAL_PEAK_BITS
+        share = np.clip(0.12 * (significant - 1.7), 0.005, 0.65)
+        few = (self.weight_bits < SHARED_FROM_BITS) | (self.weight_bits + self.input_bits < WIDEST_IN_LOGIC - 2)
+        worth = np.where(few, np.minimum(share, 0.02), share) * self.nonzero
+        limited = np.where(self.reuse > 2, np.minimum(worth, self.shared_multipliers), worth)
+        return np.where(self.latency_strategy, limited, 0.0)
+
 
 SHARE_OF_TERNARY = 0.45
 """Share of two-bit weights that is not zero in the one-layer syntheses of wa-hls4ml."""
@@ -236,18 +251,3 @@ def dsp_blocks(unit: MatrixVector) -> FloatArray:
     hard = np.where(allowed, unit.constants.dsp, 0.0)
     shared = np.where(unit.shared, np.minimum(unit.shared_multipliers, hard), np.where(unit.latency_strategy & (unit.reuse > 1), 0.0, np.rint(hard)))
     return np.where(unit.sequential, np.maximum(sequential, 0.0), np.where(unit.distributed, 0.0, shared))
-
-
-def worth_a_multiplier(unit: MatrixVector) -> FloatArray:
-    """Constants of Latency strategy that Vitis HLS multiplies with (q,); the others become shifts and adders.
-
-    Trained weights shrink with the square root of the fan-in, so of wide layers few have enough significant bits: share
-    ``0.12 * (bits - 1.7)`` of the non-zero weights, with bits those below the largest weight's first; between 0.5 % and 65 %,
-    at most 2 % of weights under 8 bits (114 reports of dense layers, Vitis HLS 2021.1; median error 14 %).
-    """
-    significant = np.log2(np.maximum(unit.rows.weight_peak * 2.0 ** (unit.weight_bits - 1.0), 1.0)) - TYPICAL_PEAK_BITS
-    share = np.clip(0.12 * (significant - 1.7), 0.005, 0.65)
-    few = (unit.weight_bits < SHARED_FROM_BITS) | (unit.weight_bits + unit.input_bits < WIDEST_IN_LOGIC - 2)
-    worth = np.where(few, np.minimum(share, 0.02), share) * unit.nonzero
-    limited = np.where(unit.reuse > 2, np.minimum(worth, unit.shared_multipliers), worth)
-    return np.where(unit.latency_strategy, limited, 0.0)

@@ -17,7 +17,7 @@ import numpy as np
 
 from codesign.kpi.streaming.flow import Flow, Stage, Tool
 from codesign.kpi.streaming.hls_table import Mask
-from codesign.kpi.streaming.matrix_vector import ARRAY_PARTITION_LIMIT, SHARED_FROM_BITS, MatrixVector, worth_a_multiplier
+from codesign.kpi.streaming.matrix_vector import ARRAY_PARTITION_LIMIT, SHARED_FROM_BITS, MatrixVector
 from codesign.kpi.streaming.matrix_vector_terms import ROM_BITS, WIDE, arrives_at_once, pipelined, weights_in_lut
 from codesign.kpi.template_model import FloatArray
 
@@ -68,7 +68,7 @@ def pipeline_depth(unit: MatrixVector) -> FloatArray:
 def shared_cycles(unit: MatrixVector) -> FloatArray:
     """Cycles (q,) that Latency strategy needs for its products where RF > 1: constants worth a multiplier take turns."""
     if unit.tool is Tool.VITIS_HLS:
-        worth = worth_a_multiplier(unit)
+        worth = unit.worth_a_multiplier
         turns = np.where(unit.reuse > 2, np.minimum(unit.reuse, np.maximum(np.ceil(worth / unit.shared_multipliers) + 3.0, 1.0)), unit.reuse)
         beyond = (unit.products > ARRAY_PARTITION_LIMIT) & (unit.reuse > 2) & (unit.rows.stream == 0)
         return np.where(beyond, np.maximum(turns, np.minimum(unit.reuse, pipeline_depth(unit) + 1.0)), turns)
@@ -100,7 +100,7 @@ def row_cycles(unit: MatrixVector) -> tuple[FloatArray, FloatArray]:
     latency, interval = unit_cycles(unit)
     dense, dense_interval = _dense_cycles(unit, latency, interval)
     convolution, convolution_interval = _convolution_cycles(unit, latency, interval)
-    recurrent = _recurrent_cycles(unit)
+    recurrent = _recurrent_cycles(unit) if unit.recurrent.any() else latency
     whole = [unit.dense, unit.convolution, unit.recurrent]
     return np.select(whole, [dense, convolution, recurrent]), np.select(whole, [dense_interval, convolution_interval, recurrent])
 

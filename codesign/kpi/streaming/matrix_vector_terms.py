@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.kpi.streaming.hls_table import Mask
-from codesign.kpi.streaming.matrix_vector import MatrixVector, worth_a_multiplier
+from codesign.kpi.streaming.matrix_vector import MatrixVector
 from codesign.kpi.streaming.terms import Term, Terms
 from codesign.kpi.template_model import FloatArray
 
@@ -250,7 +250,7 @@ LUT_TERMS: Terms[MatrixVector] = {
         "bit", "products with constants and their sum, by weights that are not zero", lambda u: _unrolled(u) * u.nonzero * u.accumulator_bits
     ),
     "latency_product_logic": UnitTerm(
-        "bit", "constants worth a multiplier kept out of DSP blocks", lambda u: (u.rows.logic_only > 0) * worth_a_multiplier(u) * u.weight_bits * u.input_bits
+        "bit", "constants worth a multiplier kept out of DSP blocks", lambda u: (u.rows.logic_only > 0) * u.worth_a_multiplier * u.weight_bits * u.input_bits
     ),
     "shared_adder": UnitTerm("LUT", "adders of distributed arithmetic", shared_adders),
 }

@@ -54,11 +54,12 @@ def predict(models: Sequence[HlsModel], builds: Sequence[Build], flow: Flow) -> 
 
 def predict_table(table: HlsTable, flow: Flow) -> Predictions:
     """Figures of the designs of a table."""
-    layers = layer_costs(table, flow)
+    unit = MatrixVector(table, flow.tool)
+    layers = layer_costs(table, unit, flow)
     network = network_costs(table, layers, flow)
     classes = design_classes(table)
     bounds = {figure: interval(flow, figure, getattr(network, figure), classes) for figure in FIGURES}
-    found = feasibility(table, MatrixVector(table, flow.tool))
+    found = feasibility(table, unit)
     return Predictions(
         table=table,
         layers=layers,

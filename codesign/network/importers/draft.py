@@ -21,6 +21,8 @@ MAX_ELEMENTS = 2**28
 MAX_LAYERS = 10_000
 AUTO = -1
 """Width that a configuration leaves to inference in so many words."""
+DEFAULT_FULL_SCALE = 32.0
+"""Of hls4ml's default type, ``ap_fixed<16,6>``."""
 _MOVES = frozenset({Kind.RESHAPE, Kind.PADDING, Kind.RESIZE, Kind.POOL, Kind.GLOBAL_POOL, Kind.CONCATENATE})
 
 
@@ -46,16 +48,41 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Widths:
-    """Bits that the file or a configuration fixes; None: nobody did; `AUTO`: left to inference."""
+    """Bits that the file or a configuration fixes; None: nobody did; `AUTO`: left to inference.
+
+    ``saturates``: the result clips to its type.
+    """
 
     weight: int | None = None
     bias: int | None = None
     accumulator: int | None = None
     result: int | None = None
     table: int | None = None
+    saturates: bool = False
 
 
 UNKNOWN = Widths()
+
+
+class Weights(NamedTuple):
+    """What a file says about the values of a layer's weights.
+
+    Attributes:
+        nonzero: share that is not zero.
+        largest: largest |weight| as a real number; 0: not known.
+        peak: the same over full scale of the type that the file stores them in, in (0, 1]; 0: not known.
+    """
+
+    nonzero: float = 1.0
+    largest: float = 0.0
+    peak: float = 0.0
+
+    def in_type(self, full_scale: float | None) -> Weights:
+        """The same weights stored in another type; what exceeds full scale is taken to be clipped to it."""
+        return self._replace(peak=min(1.0, self.largest / full_scale) if full_scale else 0.0)
+
+
+NO_WEIGHTS = Weights()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +91,7 @@ class LayerDraft:
 
     layer: HlsLayer
     widths: Widths = UNKNOWN
+    weights: Weights = NO_WEIGHTS
     classes: frozenset[str] = frozenset()
 
 
@@ -89,8 +117,8 @@ class Draft:
     layers: dict[str, LayerDraft] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, layer: HlsLayer, *, widths: Widths = UNKNOWN, classes: tuple[str, ...] = ()) -> Tensor:
-        """Append a layer under a free, sanitised name.
+    def add(self, layer: HlsLayer, *, widths: Widths = UNKNOWN, weights: Weights = NO_WEIGHTS, classes: tuple[str, ...] = ()) -> Tensor:
+        """Append a layer under a free, sanitised name; ``weights`` replace its share of weights that are not zero.
 
         Raises:
             InputError: a shape is empty or too large, or there are too many layers.
@@ -107,7 +135,8 @@ class Draft:
         while name in self.layers:
             count += 1
             name = f"{base}_{count}"
-        self.layers[name] = LayerDraft(layer=replace(layer, name=name), widths=widths, classes=frozenset(entry.lower() for entry in classes))
+        names = frozenset(entry.lower() for entry in classes)
+        self.layers[name] = LayerDraft(layer=replace(layer, name=name, nonzero=weights.nonzero), widths=widths, weights=weights, classes=names)
         return Tensor(name, out)
 
     def note(self, sentence: str) -> None:
@@ -115,10 +144,15 @@ class Draft:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def set_widths(self, name: str, **bits: int | None) -> None:
-        """Fix widths of a layer."""
+    def set_bias(self, name: str, bits: int) -> None:
+        """Fix the width of a layer's bias."""
         draft = self.layers[name]
-        self.layers[name] = replace(draft, widths=replace(draft.widths, **bits))
+        self.layers[name] = replace(draft, widths=replace(draft.widths, bias=bits))
+
+    def set_result(self, name: str, bits: int, *, saturates: bool) -> None:
+        """Fix the type of a layer's result."""
+        draft = self.layers[name]
+        self.layers[name] = replace(draft, widths=replace(draft.widths, result=bits, saturates=saturates))
 
     def finish(self) -> HlsModel:
         """The model, with batch norms folded as hls4ml folds them and every width settled."""
@@ -138,7 +172,7 @@ class Draft:
             before = kept.get(layer.inputs[0]) if len(layer.inputs) == 1 else None
             if layer.kind is Kind.BATCH_NORM and before is not None and _takes_batch_norm(before) and readers[draft.layer.inputs[0]] == 1:
                 folded[name] = before.layer.name
-                kept[before.layer.name] = replace(before, widths=replace(before.widths, result=draft.widths.result))
+                kept[before.layer.name] = _with_batch_norm(before, draft)
             else:
                 kept[name] = replace(draft, layer=layer)
         if folded:
@@ -151,10 +185,23 @@ def _takes_batch_norm(draft: LayerDraft) -> bool:
     return weighted and draft.widths.result in {None, AUTO} and draft.widths.weight in {None, AUTO}
 
 
+def _with_batch_norm(draft: LayerDraft, norm: LayerDraft) -> LayerDraft:
+    """A layer that writes what the batch norm behind it wrote; the scales, which no reader keeps, change its weights."""
+    return replace(draft, widths=replace(draft.widths, result=norm.widths.result, saturates=norm.widths.saturates), weights=NO_WEIGHTS)
+
+
 def _list(names: Iterable[str], limit: int = 5) -> str:
     entries = list(names)
     more = f" and {len(entries) - limit} more" if len(entries) > limit else ""
     return ", ".join(entries[:limit]) + more
+
+
+def _peak(draft: LayerDraft) -> float:
+    """Largest weight over full scale of the type that holds it; 0: not known."""
+    if draft.layer.kind not in WEIGHTED:
+        return 0.0
+    stored = draft.weights if draft.widths.weight not in {None, AUTO} else draft.weights.in_type(DEFAULT_FULL_SCALE)
+    return stored.peak
 
 
 @dataclass
@@ -189,7 +236,8 @@ class _Settled:
         self.bits[layer.name] = output
         if layer.kind is Kind.INPUT:
             fields["input_bits"] = output
-        return replace(layer, output_bits=output, **fields)  # type: ignore[arg-type]
+        settled = replace(layer, output_bits=output, saturates=widths.saturates, weight_peak=_peak(draft))
+        return replace(settled, **fields)  # type: ignore[arg-type]
 
     def _weighted(self, draft: LayerDraft, input_bits: int, known: bool) -> dict[str, int]:
         layer, widths = draft.layer, draft.widths

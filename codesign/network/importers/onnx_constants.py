@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.network.importers.draft import MAX_ELEMENTS
+from codesign.network.importers.draft import MAX_ELEMENTS, Weights
 from codesign.network.importers.onnx_file import OnnxNode
 
 Array = np.ndarray[Any, Any]
@@ -18,15 +18,38 @@ MAX_BITS = 1024
 
 @dataclass(frozen=True)
 class Constant:
-    """An array and the bits of one element, None where nothing quantised it."""
+    """An array, and where something quantised it, the bits of one element and the largest level over full scale.
+
+    Attributes:
+        array: the values.
+        bits: of one element; None where nothing quantised it.
+        peak: largest |level| over ``2 ** (bits - 1)``, in (0, 1]; 0: not known.
+    """
 
     array: Array
     bits: int | None = None
+    peak: float = 0.0
 
     @property
-    def nonzero(self) -> float:
-        """Share of elements that are not zero."""
-        return float(np.count_nonzero(self.array)) / self.array.size if self.array.size else 1.0
+    def summary(self) -> Weights:
+        """What counts of weights."""
+        if not self.array.size:
+            return Weights()
+        largest = float(np.abs(self.array.astype(np.float64)).max())
+        share = float(np.count_nonzero(self.array)) / self.array.size
+        return Weights(share, largest if math.isfinite(largest) else 0.0, self.peak)
+
+
+def joined(first: Constant, second: Constant) -> Weights:
+    """What counts of weights in two arrays."""
+    one, two = first.summary, second.summary
+    nonzero = (one.nonzero * first.array.size + two.nonzero * second.array.size) / max(first.array.size + second.array.size, 1)
+    return Weights(nonzero, max(one.largest, two.largest), max(one.peak, two.peak) if one.peak and two.peak else 0.0)
+
+
+def _peak(levels: Array, bits: int) -> float:
+    largest = float(np.abs(levels).max()) if levels.size else 0.0
+    return min(1.0, largest / 2.0 ** (bits - 1)) if math.isfinite(largest) else 0.0
 
 
 def quantiser_width(node: OnnxNode, inputs: list[Constant | None]) -> int:
@@ -90,7 +113,7 @@ def _moved(change: Callable[[OnnxNode, list[Constant | None], Array], Array]) ->
         source = inputs[0]
         if source is None:
             raise node.error("input 0 is missing")
-        return Constant(np.asarray(change(node, inputs, source.array)), source.bits)
+        return Constant(np.asarray(change(node, inputs, source.array)), source.bits, source.peak)
 
     return operation
 
@@ -167,7 +190,7 @@ def _quant(node: OnnxNode, inputs: list[Constant | None]) -> Constant:
     array = _need(node, inputs, 0).astype(np.float64)
     scale = _need(node, inputs, 1)
     if node.op == "BipolarQuant":
-        return Constant(np.where(array >= 0, 1.0, -1.0) * scale, bits)
+        return Constant(np.where(array >= 0, 1.0, -1.0) * scale, bits, 1.0)
     if node.op == "Trunc":
         return Constant(array, bits)
     zero = _need(node, inputs, 2)
@@ -177,7 +200,7 @@ def _quant(node: OnnxNode, inputs: list[Constant | None]) -> Constant:
         low, high = -1.0, 1.0
     with np.errstate(all="ignore"):
         levels = np.clip(np.rint(array / scale + zero), low, high)
-    return Constant((levels - zero) * scale, bits)
+    return Constant((levels - zero) * scale, bits, _peak(levels - zero, bits))
 
 
 def _axis_shaped(node: OnnxNode, parameter: Array, rank: int) -> Array:
@@ -213,7 +236,8 @@ def _dequantize_linear(node: OnnxNode, inputs: list[Constant | None]) -> Constan
     zero = _axis_shaped(node, inputs[2].array, source.array.ndim).astype(np.float64) if len(inputs) > 2 and inputs[2] is not None else np.float64(0)
     bits = source.bits or integer_bits(source.array.dtype)
     scale = _axis_shaped(node, _need(node, inputs, 1), source.array.ndim)
-    return Constant((source.array.astype(np.float64) - zero) * scale, bits)
+    levels = source.array.astype(np.float64) - zero
+    return Constant(levels * scale, bits, _peak(levels, bits))
 
 
 def _clip(node: OnnxNode, inputs: list[Constant | None]) -> Constant:

@@ -230,14 +230,13 @@ class Walk:
             changed = replace(changed, source=operators.add_reshape(self.draft, node.name, signal.tensor, changed.shape).source)
         self.store(node.outputs[0], changed)
 
-    def quantise(self, node: OnnxNode, signal: Signal, bits: int) -> None:
-        """Give the layer behind a signal its output width; a layer that others read too gets a quantiser of its own."""
+    def quantise(self, node: OnnxNode, signal: Signal, bits: int, *, saturates: bool) -> None:
+        """Give the layer behind a signal its output type; a layer that others read too gets a quantiser of its own."""
         draft = self.draft.layers[signal.source]
         result = draft.widths.result
         plain = replace(signal, levels=None)
         if result != bits and (result is not None or signal.source in self.shared or draft.layer.kind is Kind.RESHAPE):
-            tensor = operators.add_activation(self.draft, node.name, signal.tensor, "quantiser", bits=bits)
+            tensor = operators.add_activation(self.draft, node.name, signal.tensor, "quantiser")
             plain = replace(plain, source=tensor.source)
-        else:
-            self.draft.set_widths(signal.source, result=bits)
+        self.draft.set_result(plain.source, bits, saturates=saturates)
         self.store(node.outputs[0], plain)

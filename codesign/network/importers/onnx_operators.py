@@ -12,7 +12,7 @@ import numpy as np
 from codesign.network.hls_model import CONVOLUTIONS, Kind
 from codesign.network.importers import operators
 from codesign.network.importers.draft import AUTO, Draft, Shape, Widths
-from codesign.network.importers.onnx_constants import Constant, clip_limits, integer_bits, levels_width, quantiser_width
+from codesign.network.importers.onnx_constants import Constant, clip_limits, integer_bits, joined, levels_width, quantiser_width
 from codesign.network.importers.onnx_file import OnnxNode, load_onnx
 from codesign.network.importers.onnx_graph import SPATIAL, Handler, Signal, Walk, channels_first, channels_last
 from codesign.network.importers.onnx_layout import LAYOUT_HANDLERS
@@ -47,10 +47,10 @@ def _product(walk: Walk, node: OnnxNode) -> None:
         raise node.error(f"reads {source.shape.c} channels where the weights have {fan_in}")
     bias = walk.optional(node, 2)
     widths = Widths(weight=weights.bits, bias=bias.bits if bias else None)
-    tensor = operators.add_dense(walk.draft, node.name, source.tensor, int(units), widths=widths, nonzero=weights.nonzero, classes=(node.op,))
+    tensor = operators.add_dense(walk.draft, node.name, source.tensor, int(units), widths=widths, weights=weights.summary, classes=(node.op,))
     walk.emit(node, tensor, source.axes)
     if bias is not None:
-        walk.draft.set_widths(tensor.source, bias=bias.bits or AUTO)
+        walk.draft.set_bias(tensor.source, bias.bits or AUTO)
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
@@ -89,13 +89,13 @@ def _convolution(walk: Walk, node: OnnxNode) -> None:
     kernel = _pair(tuple(kernel_shape))
     stride, pads = _window(node, source.shape, axes, kernel)
     depthwise = group == channels and group > 1
-    nonzero = weights.nonzero
+    known = weights.summary
     if group > 1 and not depthwise:
-        nonzero /= group
+        known = known._replace(nonzero=known.nonzero / group)
         walk.draft.note(f"Grouped convolution {node.name} is counted as a dense one whose other weights are zero; hls4ml builds no groups.")
     tensor = operators.add_convolution(
         walk.draft, node.name, source.tensor, filters=filters, kernel=kernel, stride=stride, pads=pads, two_dimensional=axes == 2, depthwise=depthwise,
-        widths=Widths(weight=weights.bits, bias=(bias.bits or AUTO) if bias else None), nonzero=nonzero, classes=("Conv",),
+        widths=Widths(weight=weights.bits, bias=(bias.bits or AUTO) if bias else None), weights=known, classes=("Conv",),
     )  # fmt: skip
     walk.emit(node, tensor, source.axes)
 
@@ -197,7 +197,7 @@ def _affine(function: str, walk: Walk, node: OnnxNode, source: Signal, constant:
     if identity and (first or function != "subtract"):
         walk.store(node.outputs[0], source)
     elif function == "add" and free and weighted and draft.widths.bias is None and size in {1, source.shape.c}:
-        walk.draft.set_widths(source.source, bias=constant.bits or AUTO)
+        walk.draft.set_bias(source.source, constant.bits or AUTO)
         walk.store(node.outputs[0], source)
     elif draft.layer.kind is Kind.BATCH_NORM and free:
         walk.store(node.outputs[0], source)
@@ -210,7 +210,7 @@ def _quantise(walk: Walk, node: OnnxNode) -> None:
     bits = quantiser_width(node, inputs)
     scale = walk.constant(node, 1)
     _note_scale(walk, node, scale)
-    walk.quantise(node, walk.signal(node), bits)
+    walk.quantise(node, walk.signal(node), bits, saturates=node.op != "Trunc")
 
 
 def _note_scale(walk: Walk, node: OnnxNode, scale: Constant) -> None:
@@ -229,7 +229,7 @@ def _from_levels(walk: Walk, node: OnnxNode) -> None:
     source = walk.signal(node)
     if source.levels is None:
         raise node.error("reads a value that was not quantised")
-    walk.quantise(node, source, source.levels)
+    walk.quantise(node, source, source.levels, saturates=True)
 
 
 def _recurrent(walk: Walk, node: OnnxNode) -> None:
@@ -251,12 +251,11 @@ def _recurrent(walk: Walk, node: OnnxNode) -> None:
     used = [bool(name and (name in walk.graph.readers or name in walk.graph.outputs)) for name in (*node.outputs, "", "", "")[:3]]
     if used[2]:
         raise node.error("gives its cell state away", "Use its output.")
-    count = weights.array.size + recurrent.array.size
-    nonzero = (weights.nonzero * weights.array.size + recurrent.nonzero * recurrent.array.size) / count
+    known = joined(weights, recurrent)
     bits = max(weights.bits, recurrent.bits) if weights.bits and recurrent.bits else None
     bias = walk.optional(node, 3)
     widths = Widths(weight=bits, bias=bias.bits if bias else None)
-    tensor = operators.add_recurrent(walk.draft, node.name, source.tensor, kind, units, sequences=used[0], widths=widths, nonzero=nonzero, classes=(node.op,))
+    tensor = operators.add_recurrent(walk.draft, node.name, source.tensor, kind, units, sequences=used[0], widths=widths, weights=known, classes=(node.op,))
     if used[0]:
         walk.store(node.outputs[0], Signal(tensor.source, (tensor.shape.w, 1, 1, units), ("w", "d", "n", "c")))
     if used[1]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from codesign.errors import InputError
 from codesign.network.hls_model import HlsLayer, Kind
-from codesign.network.importers.draft import UNKNOWN, Draft, Shape, Tensor, Widths
+from codesign.network.importers.draft import NO_WEIGHTS, UNKNOWN, Draft, Shape, Tensor, Weights, Widths
 
 _WITHOUT_TABLE = {
     "linear", "relu", "relu6", "leaky_relu", "leakyrelu", "prelu", "thresholded_relu", "thresholdedrelu", "clip", "hard_sigmoid", "hard_tanh",
@@ -57,10 +57,12 @@ def add_input(draft: Draft, name: str, shape: Shape, *, bits: int | None = None)
     return draft.add(_layer(name, Kind.INPUT, (), shape), widths=Widths(result=bits), classes=("input", "inputlayer"))
 
 
-def add_dense(draft: Draft, name: str, source: Tensor, units: int, *, widths: Widths = UNKNOWN, nonzero: float = 1.0, classes: tuple[str, ...] = ()) -> Tensor:
+def add_dense(
+    draft: Draft, name: str, source: Tensor, units: int, *, widths: Widths = UNKNOWN, weights: Weights = NO_WEIGHTS, classes: tuple[str, ...] = ()
+) -> Tensor:
     """A dense layer on the channels of every position."""
     out = Shape(source.shape.h, source.shape.w, units)
-    return draft.add(_layer(name, Kind.DENSE, (source,), out, nonzero=nonzero), widths=widths, classes=("dense", *classes))
+    return draft.add(_layer(name, Kind.DENSE, (source,), out), widths=widths, weights=weights, classes=("dense", *classes))
 
 
 def add_convolution(
@@ -75,7 +77,7 @@ def add_convolution(
     two_dimensional: bool,
     depthwise: bool = False,
     widths: Widths = UNKNOWN,
-    nonzero: float = 1.0,
+    weights: Weights = NO_WEIGHTS,
     classes: tuple[str, ...] = (),
 ) -> Tensor:
     """A convolution of one or two dimensions; ``filters`` of a depthwise one is channels times multiplier."""
@@ -85,9 +87,9 @@ def add_convolution(
     kind = kinds[2 * depthwise + two_dimensional]
     layer = _layer(
         name, kind, (source,), Shape(rows, columns, filters), kernel_h=kernel[0], kernel_w=kernel[1], stride_h=stride[0], stride_w=stride[1],
-        pad_top=pads.top, pad_bottom=pads.bottom, pad_left=pads.left, pad_right=pads.right, nonzero=nonzero,
+        pad_top=pads.top, pad_bottom=pads.bottom, pad_left=pads.left, pad_right=pads.right,
     )  # fmt: skip
-    return draft.add(layer, widths=widths, classes=(f"{'depthwise' if depthwise else ''}conv{'2d' if two_dimensional else '1d'}", *classes))
+    return draft.add(layer, widths=widths, weights=weights, classes=(f"{'depthwise' if depthwise else ''}conv{'2d' if two_dimensional else '1d'}", *classes))
 
 
 def add_pool(
@@ -211,11 +213,11 @@ def add_recurrent(
     *,
     sequences: bool,
     widths: Widths = UNKNOWN,
-    nonzero: float = 1.0,
+    weights: Weights = NO_WEIGHTS,
     classes: tuple[str, ...] = (),
 ) -> Tensor:
     """An LSTM or a GRU over the width; ``sequences`` keeps the output of every step."""
     if source.shape.h != 1:
         raise InputError(f"reads a map of {tuple(source.shape)}", where=f"{draft.where}: {name}", remedy="Recurrent layers read series: steps x features.")
-    layer = _layer(name, kind, (source,), Shape(1, source.shape.w if sequences else 1, units), nonzero=nonzero, function="tanh")
-    return draft.add(layer, widths=widths, classes=(kind.name, *classes))
+    layer = _layer(name, kind, (source,), Shape(1, source.shape.w if sequences else 1, units), function="tanh")
+    return draft.add(layer, widths=widths, weights=weights, classes=(kind.name, *classes))

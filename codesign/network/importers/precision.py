@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 from codesign.errors import InputError
 from codesign.network.importers.draft import AUTO
@@ -11,8 +12,10 @@ from codesign.network.importers.json_file import Record
 
 MAX_BITS = 1024
 """Widest type of the HLS tools' arbitrary-precision headers."""
-_TYPE = re.compile(r"\s*(?:ap_|ac_)?(u?fixed|u?int)\s*<\s*(\d{1,6})\s*(?:,[\sA-Za-z0-9_:,+-]*)?>\s*", re.ASCII)
-_NATIVE = re.compile(r"\s*u?int(\d{1,2})(?:_t)?\s*", re.ASCII)
+_TYPE = re.compile(r"\s*(?:ap_|ac_)?(u?)(fixed|int)\s*<\s*(\d{1,6})\s*(?:,([\sA-Za-z0-9_:,+-]*))?>\s*", re.ASCII)
+_NATIVE = re.compile(r"\s*(u?)int(\d{1,2})(?:_t)?\s*", re.ASCII)
+_INTEGER_BITS = re.compile(r"\s*([+-]?\d{1,3})\s*(?:,|$)", re.ASCII)
+_SATURATION = re.compile(r"\bA[PC]_SAT|\bSAT", re.ASCII)
 _CALL = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", re.ASCII)
 _BITS_ARGUMENT = {"quantized_bits": 8, "quantized_relu": 8, "quantized_tanh": 8, "quantized_sigmoid": 8, "quantized_linear": 8}
 _BITS_ARGUMENT |= {"quantized_po2": 8, "quantized_relu_po2": 8, "quantized_ulaw": 8, "quantized_hswish": 8}
@@ -21,21 +24,40 @@ _FUNCTIONS = {"quantized_relu": "relu", "quantized_relu_po2": "relu", "quantized
 _FUNCTIONS |= {"ternary_tanh": "ternary_tanh", "ternary": "ternary_tanh", "binary_tanh": "binary_tanh", "binary": "binary_tanh"}
 
 
-def type_bits(text: str, where: str) -> int:
-    """Bits of an HLS type, `AUTO` for ``auto``.
+class HlsType(NamedTuple):
+    """A fixed-point or integer type.
+
+    Attributes:
+        bits: width; `AUTO`: left to inference.
+        full_scale: power of two that its values stay below; None: not known.
+        saturates: values beyond it clip instead of wrapping round.
+    """
+
+    bits: int
+    full_scale: float | None = None
+    saturates: bool = False
+
+
+def read_type(text: str, where: str) -> HlsType:
+    """A type in the notation of the HLS tools, or ``auto``.
 
     Raises:
         InputError: not a fixed-point or integer type.
     """
     if text.strip().lower() == "auto":
-        return AUTO
+        return HlsType(AUTO)
+    native = _NATIVE.fullmatch(text)
+    if native is not None:
+        bits = _checked(int(native[2]), where)
+        return HlsType(bits, math.ldexp(1.0, min(bits, 1000) - (not native[1])))
     match = _TYPE.fullmatch(text)
     if match is None:
-        native = _NATIVE.fullmatch(text)
-        if native is None:
-            raise InputError(f"{text[:80]!r} is not a type", where=where, remedy="Use a type such as ap_fixed<16,6>, ap_uint<4> or auto.")
-        return _checked(int(native[1]), where)
-    return _checked(int(match[2]), where)
+        raise InputError(f"{text[:80]!r} is not a type", where=where, remedy="Use a type such as ap_fixed<16,6>, ap_uint<4> or auto.")
+    bits, modes = _checked(int(match[3]), where), match[4] or ""
+    written = _INTEGER_BITS.match(modes)
+    integer_bits = bits if match[2] == "int" else int(written[1]) if written else None
+    full_scale = None if integer_bits is None else math.ldexp(1.0, min(integer_bits, 1000) - (not match[1]))
+    return HlsType(bits, full_scale, _SATURATION.search(modes) is not None)
 
 
 def _checked(bits: int, where: str) -> int:
