@@ -42,7 +42,7 @@ MANY = 200
 """Digits from which a matrix is like a layer rather than like a handful of sums; errors are given for both."""
 NAMES = ("factor", "exponent", "crowding", "weight_growth", "sum_growth")
 START = (1.0, 0.9, -0.1, 0.1, 0.4)
-SOFT = 0.15
+SOFT = 0.05
 """Error of the logarithm below which rows weigh alike: adders of small matrices are a matter of luck."""
 FOLDS = 10
 MISSING = 3

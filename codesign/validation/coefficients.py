@@ -177,7 +177,7 @@ def _fit_repositories(fitted: Fitted, resource: str, designs: Sequence[MeasuredD
         table = design_table([designs[place] for place in places])
         terms[places] = counts(table, flow.tool, resource, names)
         if flow != VITIS:
-            terms[np.ix_(places, [names.index(name) for name in VITIS_ONLY if name in names])] = 0.0
+            terms[np.ix_(places, [names.index(name) for name in VITIS_ONLY[resource]])] = 0.0
         known = _given_prices(fitted, flow, resource, names)
         if known:
             given[places] = counts(table, flow.tool, resource, tuple(known)) @ np.array(list(known.values()))
@@ -191,8 +191,8 @@ def _fit_repositories(fitted: Fitted, resource: str, designs: Sequence[MeasuredD
     fitted.predictions[resource].update({design.id: float(value) for design, value in zip(designs, predicted, strict=True)})
     error = float(np.median(np.abs(predicted - measured) / np.maximum(measured, 1.0)))
     quantities = _quantities(resource, names, found, terms, REPOSITORIES, error)
-    fitted.add(VIVADO_2020, resource, {name: quantity for name, quantity in quantities.items() if name not in VITIS_ONLY})
-    fitted.add(VITIS, resource, {name: quantity for name, quantity in quantities.items() if name in VITIS_ONLY})
+    fitted.add(VIVADO_2020, resource, {name: quantity for name, quantity in quantities.items() if name not in VITIS_ONLY[resource]})
+    fitted.add(VITIS, resource, {name: quantity for name, quantity in quantities.items() if name in VITIS_ONLY[resource]})
 
 
 def _given_prices(fitted: Fitted, flow: Flow, resource: str, fitted_here: Sequence[str]) -> dict[str, float]:
@@ -217,7 +217,7 @@ def _weights(designs: Sequence[MeasuredDesign]) -> FloatArray:
 SLACK = {"latency": 2.0, "interval": 2.0, "lut": 50.0, "ff": 50.0, "dsp": 1.0, "bram18": 1.0}
 """Absolute part of an error where a figure is not exact."""
 SHARE = 0.95
-FEW = 15
+FEW = 10
 """Designs below which a class has no error of its own."""
 
 

@@ -38,19 +38,31 @@ def _around(names: str) -> tuple[str, ...]:
 
 VIVADO_2020 = Flow(Tool.VIVADO_HLS_2020, Stage.HLS_ESTIMATE)
 VIVADO_2019 = Flow(Tool.VIVADO_HLS_2019, Stage.HLS_ESTIMATE)
+VIVADO_2019_5NS = Flow(Tool.VIVADO_HLS_2019_5NS, Stage.HLS_ESTIMATE)
 VITIS = Flow(Tool.VITIS_HLS, Stage.HLS_ESTIMATE)
 VITIS_SYNTHESIS = Flow(Tool.VITIS_HLS, Stage.POST_SYNTH)
 VIVADO_2020_SYNTHESIS = Flow(Tool.VIVADO_HLS_2020, Stage.POST_SYNTH)
 VIVADO_2019_SYNTHESIS = Flow(Tool.VIVADO_HLS_2019, Stage.POST_SYNTH)
+VIVADO_2019_5NS_SYNTHESIS = Flow(Tool.VIVADO_HLS_2019_5NS, Stage.POST_SYNTH)
 TITLES = {
     VIVADO_2020: "Vivado HLS 2019.2 to 2020.1, its own estimate",
     VIVADO_2019: "Vivado HLS 2019.1 at 4 ns, its own estimate",
+    VIVADO_2019_5NS: "Vivado HLS 2019.1 at 5 ns, its own estimate",
     VITIS: "Vitis HLS, its own estimate",
     VITIS_SYNTHESIS: "Vitis HLS, after Vivado synthesis",
     VIVADO_2020_SYNTHESIS: "Vivado HLS 2019.2 to 2020.1, after Vivado synthesis",
-    VIVADO_2019_SYNTHESIS: "Vivado HLS 2019.1, after Vivado synthesis",
+    VIVADO_2019_SYNTHESIS: "Vivado HLS 2019.1 at 4 ns, after Vivado synthesis",
+    VIVADO_2019_5NS_SYNTHESIS: "Vivado HLS 2019.1 at 5 ns, after Vivado synthesis",
 }
-BASES = {VIVADO_2019: VIVADO_2020, VITIS: VIVADO_2020, VITIS_SYNTHESIS: VITIS, VIVADO_2020_SYNTHESIS: VIVADO_2020, VIVADO_2019_SYNTHESIS: VIVADO_2019}
+BASES = {
+    VIVADO_2019: VIVADO_2020,
+    VIVADO_2019_5NS: VIVADO_2020,
+    VITIS: VIVADO_2020,
+    VITIS_SYNTHESIS: VITIS,
+    VIVADO_2020_SYNTHESIS: VIVADO_2020,
+    VIVADO_2019_SYNTHESIS: VIVADO_2019,
+    VIVADO_2019_5NS_SYNTHESIS: VIVADO_2019_5NS,
+}
 """Whose prices hold for what a flow's own rows do not show."""
 ONE_LAYER = "wa-hls4ml one-layer dense syntheses, Vivado HLS 2020.1, xcu250, 5 ns"
 TWO_LAYERS = "wa-hls4ml two- and three-layer dense syntheses, Vitis HLS 2023.2 and Vivado, xcu250, 5 ns"
@@ -168,15 +180,11 @@ REPOSITORY_TERMS: dict[str, dict[str, float]] = {
     },
 }
 """Terms that repositories decide, with what one of each must cost about: a LUT to select or add a bit, a register to hold one."""
-VITIS_ONLY = ("matrix_vector.latency_sum", "matrix_vector.latency_product_logic", "matrix_vector.latency_full_rate")
-"""Of these, what Vitis HLS alone shows; the others hold for all tools."""
+VITIS_ONLY = {"lut": _units("latency_sum latency_product_logic"), "ff": ()}
+"""Of these, what only Vitis HLS has, by resource; the others hold for all tools."""
 REPLACED: dict[Flow, dict[str, tuple[str, ...]]] = {
     VITIS: {
         "lut": _units("adder constant_adder constant_product constant_product_latency"),
-        "ff": _units(
-            "unrolled_input unrolled_output resource_adder resource_constant_adder resource_constant_product latency_adder latency_constant_adder "
-            "latency_constant_product shared_adder shared_constant_adder shared_constant_product shared_input shared_output"
-        ),
     },
     VIVADO_2019: {
         "lut": _units(

@@ -96,7 +96,10 @@ def _families(rows: Iterable[Row]) -> dict[str, str]:
 
 def read_design(row: Row) -> MeasuredDesign:
     """One row."""
-    flow = Flow(tool_of(text(row, "tool_version"), text(row, "backend")), STAGES.get(text(row, "stage"), Stage.HLS_ESTIMATE))
+    flow = Flow(
+        tool_of(text(row, "tool_version"), text(row, "backend"), number(row.get("clock_ns")) or DEFAULT_CLOCK_NS),
+        STAGES.get(text(row, "stage"), Stage.HLS_ESTIMATE),
+    )
     build = read_build(row)
     model, skipped = None, ""
     try:

@@ -17,7 +17,7 @@ from codesign.network.importers.draft import AUTO
 from codesign.network.importers.hls4ml_config import apply_config
 from codesign.network.importers.json_file import MAX_BYTES
 from codesign.network.importers.operators import same_padding, windows
-from codesign.network.importers.precision import quantiser_bits, type_bits
+from codesign.network.importers.precision import HlsType, quantiser_bits, read_type
 from codesign.network.importers.read import read_model
 
 Json = dict[str, Any]
@@ -182,6 +182,66 @@ def test_layer_list_with_configuration(tmp_path: Path) -> None:
     assert not any("default of 16 bits" in note for note in model.notes)
 
 
+def weighted(**fields: object) -> list[Json]:
+    return [{"class_name": "Input", "name": "x", "input_shape": [6, 3]}, {"name": "w", "n_out": 2, **fields}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "nonzero", "largest"),
+    [
+        ({"class_name": "Dense", "n_in": 3, "weight_data": [[0, 0.5], [-4, 0], [1, 1]]}, 4 / 6, 4.0),
+        ({"class_name": "Conv1D", "filt_width": 2, "n_filt": 2, "weight_data": [[[1, 0]] * 3, [[0, -8.0]] * 3]}, 6 / 12, 8.0),
+        ({"class_name": "DepthwiseConv1D", "filt_width": 2, "depthwise_data": [[[1], [0], [3]], [[2], [0], [0.5]]]}, 4 / 6, 3.0),
+        ({"class_name": "GRU", "n_in": 3, "weight_data": [[0.5] * 6] * 3, "recurrent_weight_data": [[0] * 6, [2] * 6]}, 24 / 30, 2.0),
+    ],
+)
+def test_weights_in_a_layer_list(tmp_path: Path, fields: Json, nonzero: float, largest: float) -> None:
+    model = read(tmp_path, {"layers": weighted(**fields)})
+    assert (model.layers[-1].nonzero, model.layers[-1].weight_peak) == (pytest.approx(nonzero), largest / 32)
+    assert not any("holds no weights" in note for note in model.notes)
+    typed = read(tmp_path, {"layers": weighted(**fields), "config": {"LayerName": {"w": {"Precision": {"weight": "ap_fixed<8,5>"}}}}})
+    assert (typed.layers[-1].weight_bits, typed.layers[-1].weight_peak) == (8, largest / 16)
+
+
+def test_separable_convolution_has_two_kinds_of_weights(tmp_path: Path) -> None:
+    fields = {"class_name": "SeparableConv1D", "filt_width": 2, "n_filt": 2, "depthwise_data": [[[1]] * 3, [[0]] * 3], "pointwise_data": [[[2, 2]] * 3]}
+    deep, point = read(tmp_path, {"layers": weighted(**fields)}).layers[1:]
+    assert (deep.nonzero, deep.weight_peak, point.nonzero, point.weight_peak) == (0.5, 1 / 32, 1.0, 2 / 32)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([[1, 2]], "holds 2 weights where the layer has 6"),
+        ([[1, 2], [3, 4], [5, "6"]], "weight_data: holds '6' where a number is needed"),
+        ([[1, 2], [3, 4], [5, True]], "weight_data: holds True where"),
+        ([[1, 2], [3, 4], [5, 10**400]], "where a number is needed"),
+        ("1 2 3", "weight_data: is text where a list of numbers is needed"),
+    ],
+)
+def test_wrong_weights_in_a_layer_list(tmp_path: Path, weights: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, {"layers": weighted(class_name="Dense", n_in=3, weight_data=weights)})
+
+
+def test_largest_weight_of_a_finished_model_follows_the_type(tmp_path: Path) -> None:
+    model = read(tmp_path, {"layers": weighted(class_name="Dense", n_in=3, weight_data=[[0, 0.5], [-4, 0], [1, 1]])})
+    narrow = apply_config(model, {"Model": {"Precision": "ap_fixed<10,4>"}}, "config.json")
+    assert (narrow.layers[-1].nonzero, narrow.layers[-1].weight_peak) == (pytest.approx(4 / 6), 4 / 8)
+    assert apply_config(model, {"Model": {"ReuseFactor": 2}}, "config.json").layers[-1].weight_peak == 4 / 32
+    again = apply_config(narrow, {"LayerName": {"w": {"Precision": "ap_fixed<9,2>"}}}, "config.json")
+    assert (again.layers[-1].weight_bits, again.layers[-1].weight_peak) == (9, 0.0)  # the full scale of 10 bits is not in the model
+    kept = apply_config(narrow, {"LayerName": {"w": {"Precision": {"result": "ap_fixed<9,2,AP_TRN,AP_SAT>"}}}}, "config.json")
+    assert (kept.layers[-1].weight_peak, kept.layers[-1].saturates, narrow.layers[-1].saturates) == (4 / 8, True, False)
+    assert apply_config(kept, {"Model": {"ReuseFactor": 2}}, "config.json").layers[-1].saturates
+
+
+def test_activation_quantisers_that_saturate(tmp_path: Path) -> None:
+    network = sequential(entry(4), layer("QActivation", "a", activation="quantized_relu(4)"), layer("QActivation", "b", activation="binary_tanh"))
+    network["config"]["layers"].append(layer("Activation", "c", activation="relu"))
+    assert [part.saturates for part in read(tmp_path, network)] == [False, True, False, False]
+
+
 def test_layer_list_without_an_input(tmp_path: Path) -> None:
     model = read(tmp_path, {"layers": [{"class_name": "LSTM", "name": "l", "n_timesteps": 9, "n_in": 3, "n_out": 5}]})
     assert [(part.kind, part.in_w, part.in_c) for part in model] == [(Kind.INPUT, 9, 3), (Kind.LSTM, 9, 3)]
@@ -307,25 +367,27 @@ def test_missing_and_oversized_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "bits"),
+    ("text", "expected"),
     [
-        ("ap_fixed<16,6>", 16),
-        ("fixed<8, 2, RND, SAT>", 8),
-        ("ap_ufixed<14,4,AP_TRN,AP_SAT>", 14),
-        ("ap_int<3>", 3),
-        ("uint<1>", 1),
-        ("int8_t", 8),
-        ("auto", AUTO),
+        ("ap_fixed<16,6>", HlsType(16, 32.0)),
+        ("fixed<8, 2, RND, SAT>", HlsType(8, 2.0, saturates=True)),
+        ("ap_ufixed<14,4,AP_TRN,AP_SAT_SYM>", HlsType(14, 16.0, saturates=True)),
+        ("ap_fixed<8,-2,AP_RND,AP_WRAP>", HlsType(8, 2.0**-3)),
+        ("ap_fixed<8,INTEGER>", HlsType(8)),
+        ("ap_int<3>", HlsType(3, 4.0)),
+        ("uint<1>", HlsType(1, 2.0)),
+        ("int8_t", HlsType(8, 128.0)),
+        ("auto", HlsType(AUTO)),
     ],
 )
-def test_types(text: str, bits: int) -> None:
-    assert type_bits(text, "here") == bits
+def test_types(text: str, expected: HlsType) -> None:
+    assert read_type(text, "here") == expected
 
 
 @pytest.mark.parametrize("text", ["ap_fixed<0,0>", "ap_fixed<99999,3>", "ap_fixed<>", "float", "ap_fixed<16,6", "__import__('os')"])
 def test_wrong_types(text: str) -> None:
     with pytest.raises(InputError, match="^here: "):
-        type_bits(text, "here")
+        read_type(text, "here")
 
 
 @pytest.mark.parametrize(

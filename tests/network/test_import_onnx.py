@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -106,6 +107,57 @@ def test_share_of_zero_weights_is_taken_after_quantisation(tmp_path: Path) -> No
     assert only(graph.read(tmp_path), Kind.DENSE).nonzero == 0.5
 
 
+def test_largest_weight_over_full_scale(tmp_path: Path) -> None:
+    graph = Graph([1, 2])
+    graph.op("MatMul", "x", graph.quant(graph.constant([[0.5, -0.26], [0.0, 0.1]]), 4))  # levels 4 -2 0 1 of 8
+    graph.op("MatMul", graph.last, graph.constant([[0.5, -4.0], [0.0, 0.1]]))  # float: hls4ml's default type ends at 32
+    graph.op("MatMul", graph.last, graph.quant(graph.constant([[9.0], [-9.0]]), 4))  # clips to -8
+    graph.op("MatMul", graph.last, graph.op("BipolarQuant", graph.constant([[0.1, -3.0]]), graph.constant(1.0), domain=QONNX))
+    peaks = [layer.weight_peak for layer in graph.read(tmp_path) if layer.kind is Kind.DENSE]
+    assert peaks == [4 / 8, 4 / 32, 1.0, 1.0]
+
+
+def test_largest_weight_of_integer_weights_with_a_zero_point(tmp_path: Path) -> None:
+    graph = Graph([1, 3])
+    levels, scale = graph.constant([[128], [120], [192]], np.uint8), graph.constant(0.01)
+    graph.op("MatMul", "x", graph.op("DequantizeLinear", levels, scale, graph.constant(128, np.uint8)))
+    layer = only(graph.read(tmp_path), Kind.DENSE)
+    assert (layer.weight_bits, layer.weight_peak, layer.nonzero) == (8, 64 / 128, 2 / 3)
+
+
+def test_largest_weight_in_the_type_that_a_configuration_gives(tmp_path: Path) -> None:
+    graph = Graph([1, 2])
+    graph.op("MatMul", "x", graph.quant(graph.constant([[0.5, -0.26], [0.0, 0.1]]), 4), name="first")
+    graph.op("MatMul", graph.last, graph.constant([[0.5, -4.0], [0.0, 0.1]]), name="second")
+    graph.op("MatMul", graph.last, graph.constant([[0.5], [3.0]]), name="third")
+    config = tmp_path / "config.json"
+    names = {"first": {"Precision": {"weight": "ap_fixed<6,1>"}}, "second": {"Precision": {"weight": "ap_fixed<16,4>"}}}
+    config.write_text(json.dumps({"Model": {"Precision": "ap_fixed<10,2>"}, "LayerName": names}))
+    layers = read_model(graph.save(tmp_path), config).layers[1:]
+    assert [(layer.weight_bits, layer.weight_peak) for layer in layers] == [(6, 0.5 / 1), (16, 4 / 8), (10, 1.0)]  # 3.0 is beyond full scale 2
+
+
+def test_folded_batch_norm_scales_weights_by_what_nobody_knows(tmp_path: Path) -> None:
+    graph = Graph([1, 4, 8])
+    graph.op("Conv", "x", graph.weights(5, 4, 3))
+    graph.op("BatchNormalization", graph.last, *(graph.constant(np.ones(5)) for _ in range(4)))
+    assert only(graph.read(tmp_path), Kind.CONV1D).weight_peak == 0.0
+
+
+def test_quantised_results_saturate(tmp_path: Path) -> None:
+    graph = Graph([1, 4])
+    first = graph.op("MatMul", "x", graph.weights(4, 4, bits=4), name="first")
+    graph.op("Relu", first, name="relu")
+    graph.quant(graph.last, 6)
+    graph.op("MatMul", graph.last, graph.weights(4, 4, bits=4), name="last")
+    path = graph.save(tmp_path)
+    assert [(layer.name, layer.saturates) for layer in read_model(path)] == [("x", False), ("first", False), ("relu", True), ("last", False)]
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"LayerName": {"relu": {"Precision": "ap_ufixed<5,1>"}, "last": {"Precision": {"result": "ap_fixed<7,3,AP_RND,AP_SAT>"}}}}))
+    changed = {layer.name: layer for layer in read_model(path, config)}
+    assert (changed["relu"].saturates, changed["last"].saturates, changed["last"].output_bits) == (False, True, 7)
+
+
 def test_quantiser_of_a_shared_result_is_a_layer(tmp_path: Path) -> None:
     graph = Graph([1, 4])
     first = graph.op("MatMul", "x", graph.weights(4, 4))
@@ -113,7 +165,7 @@ def test_quantiser_of_a_shared_result_is_a_layer(tmp_path: Path) -> None:
     graph.op("Add", first, quantised)
     model = graph.read(tmp_path)
     assert only(model, Kind.ACTIVATION).function == "quantiser"
-    assert only(model, Kind.ACTIVATION).output_bits == 6
+    assert (only(model, Kind.ACTIVATION).output_bits, only(model, Kind.ACTIVATION).saturates, only(model, Kind.DENSE).saturates) == (6, True, False)
     assert only(model, Kind.DENSE).output_bits == 16
 
 
@@ -139,6 +191,7 @@ def test_qcdq_files(tmp_path: Path) -> None:
     graph.op("Gemm", source, weights, bias)
     layer = only(graph.read(tmp_path), Kind.DENSE)
     assert (layer.input_bits, layer.weight_bits, layer.bias_bits, layer.accumulator_bits) == (4, 3, 32, 4 + 3 + 2)
+    assert layer.weight_peak == 1 / 4
 
 
 def test_scale_that_is_no_power_of_two_is_noted(tmp_path: Path) -> None:

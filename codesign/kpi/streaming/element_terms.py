@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.kpi.streaming.elements import SRL_WORDS, Elements, clips_slowly
-from codesign.kpi.streaming.flow import Tool
+from codesign.kpi.streaming.flow import EARLY, Tool
 from codesign.kpi.streaming.hls_table import FUNCTIONS, Mask
 from codesign.kpi.streaming.terms import Term, Terms
 from codesign.kpi.template_model import FloatArray
@@ -37,7 +37,7 @@ def line_buffer_luts(elements: Elements) -> FloatArray:
     Vivado HLS 2019.1 counts a half for up to 16 words: a LUT holds two shift registers of that depth.
     """
     words = np.maximum(elements.rows.in_w - LINE_ENDS, 1.0)
-    half = (words <= SRL_WORDS / 2) & (elements.tool is Tool.VIVADO_HLS_2019)
+    half = (words <= SRL_WORDS / 2) & (elements.tool in EARLY)
     return elements.line_bits * np.where(half, 0.5, np.ceil(words / SRL_WORDS))
 
 

@@ -24,7 +24,7 @@ from codesign.network.hls_model import CONVOLUTIONS, TABLE_BITS, TABLE_SIZE, Kin
 
 SRL_WORDS = 32
 """Depth of one LUT as a shift register (AMD UG474, UG574)."""
-FIFO_IN_LOGIC_BITS = {Tool.VIVADO_HLS_2019: 512, Tool.VIVADO_HLS_2020: 512, Tool.VITIS_HLS: 1024}
+FIFO_IN_LOGIC_BITS = {Tool.VIVADO_HLS_2019: 512, Tool.VIVADO_HLS_2019_5NS: 512, Tool.VIVADO_HLS_2020: 512, Tool.VITIS_HLS: 1024}
 """FIFOs up to this size are shift registers: observed with Vivado HLS, documented for Vitis HLS [UG1399]_."""
 LINE_WORD_BITS = 32
 """Narrowest word in a line buffer of Vivado HLS 2019.2 to 2020.1: narrower ones are widened."""

@@ -15,8 +15,15 @@ class Tool(StrEnum):
     """HLS tools that build differently."""
 
     VIVADO_HLS_2019 = "vivado-hls-2019"
+    """At clocks of 4 ns: pipelines multipliers and selectors more deeply than at 5 ns, and pays for it in LUT."""
+    VIVADO_HLS_2019_5NS = "vivado-hls-2019-5ns"
+    """At slower clocks: products as in 2020, line buffers of its own."""
     VIVADO_HLS_2020 = "vivado-hls-2020"
     VITIS_HLS = "vitis-hls"
+
+
+EARLY = (Tool.VIVADO_HLS_2019, Tool.VIVADO_HLS_2019_5NS)
+"""Vivado HLS 2019.1."""
 
 
 class Stage(StrEnum):
@@ -43,7 +50,11 @@ FIRST_2020 = 2019.2
 """From this release on, Vivado HLS builds as in 2020: registers between the lines of a line buffer, wider words."""
 
 
-def tool_of(version: str, backend: str = "") -> Tool:
+FAST_CLOCK_NS = 4.5
+"""Clock period below which Vivado HLS 2019.1 is taken to build as at 4 ns (N-TORC), above as at 5 ns (18 networks' layers)."""
+
+
+def tool_of(version: str, backend: str = "", clock_ns: float = 5.0) -> Tool:
     """The tool of a version such as ``2019.1`` or ``Vivado v.2019.2 (lin64)``; by hls4ml's back end where there is none."""
     found = re.search(r"(20\d\d)\.(\d)", version)
     if found is None:
@@ -51,7 +62,9 @@ def tool_of(version: str, backend: str = "") -> Tool:
     release = float(f"{found[1]}.{found[2]}")
     if release >= FIRST_VITIS:
         return Tool.VITIS_HLS
-    return Tool.VIVADO_HLS_2020 if release >= FIRST_2020 else Tool.VIVADO_HLS_2019
+    if release >= FIRST_2020:
+        return Tool.VIVADO_HLS_2020
+    return Tool.VIVADO_HLS_2019 if clock_ns < FAST_CLOCK_NS else Tool.VIVADO_HLS_2019_5NS
 
 
 def slow_fabric(part: str) -> bool:

@@ -26,7 +26,7 @@ from codesign.network.hls_model import Kind, Part, Strategy
 
 ARRAY_PARTITION_LIMIT = 4096
 """hls4ml's build script sets ``config_array_partition -maximum_size 4096`` for Vivado HLS: what is larger is not unrolled."""
-NARROWEST_IN_DSP = {Tool.VIVADO_HLS_2019: 5, Tool.VIVADO_HLS_2020: 5, Tool.VITIS_HLS: 7}
+NARROWEST_IN_DSP = {Tool.VIVADO_HLS_2019: 5, Tool.VIVADO_HLS_2019_5NS: 5, Tool.VIVADO_HLS_2020: 5, Tool.VITIS_HLS: 7}
 """Bits, without those that the largest weight does not need, from which a multiplier takes a DSP block: one-layer syntheses
 with Vivado HLS 2020.1 (exact on 688), two- and three-layer ones with Vitis 2023.2 (6 bits never, 8 always; 7 not seen)."""
 WIDEST_IN_LOGIC = 16

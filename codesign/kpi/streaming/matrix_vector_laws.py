@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.kpi.streaming.flow import Flow, Stage, Tool
+from codesign.kpi.streaming.flow import EARLY, Flow, Stage, Tool
 from codesign.kpi.streaming.hls_table import Mask
 from codesign.kpi.streaming.matrix_vector import ARRAY_PARTITION_LIMIT, SHARED_FROM_BITS, MatrixVector
 from codesign.kpi.streaming.matrix_vector_terms import ROM_BITS, WIDE, arrives_at_once, pipelined, weights_in_lut
@@ -24,6 +24,8 @@ from codesign.kpi.template_model import FloatArray
 DEPTHS = (512, 1024, 2048, 4096, 8192)
 WIDTHS = (36.0, 18.0, 9.0, 4.0, 2.0)
 """A RAMB18 of that many words is so many bits wide (AMD UG473); 1 bit beyond."""
+DEEPEST = 16384
+"""Most words of a RAMB18, one bit wide; more words take rows of blocks."""
 USUAL_WORD = 8.0
 """Values in a word of the stream that a dense layer reads, where nobody knows what is before it."""
 
@@ -186,10 +188,10 @@ def _observed_blocks(unit: MatrixVector) -> FloatArray:
 def rom_with_rest(words: FloatArray, bits: FloatArray, tool: Tool) -> FloatArray:
     """Vivado HLS, streams: memories of up to 1,024 bits, and a last column of few bits (8 in 2019.1, 2 later), are built of LUT."""
     width = np.select([words <= depth for depth in DEPTHS], WIDTHS, 1.0)
-    in_lut = 8.0 if tool is Tool.VIVADO_HLS_2019 else 2.0
+    in_lut = 8.0 if tool in EARLY else 2.0
     rest = bits % width
     blocks = np.floor(bits / width) + (rest > np.where(bits > width, in_lut, 0.0))
-    return np.where(bits * words <= ROM_BITS, 0.0, blocks)
+    return np.where(bits * words <= ROM_BITS, 0.0, blocks * _rows_of_blocks(words))
 
 
 def rom_2020(words: FloatArray, bits: FloatArray) -> FloatArray:
@@ -208,4 +210,8 @@ def rom_tiles(words: FloatArray, bits: FloatArray) -> FloatArray:
     width = np.select([words <= depth for depth in DEPTHS], WIDTHS, 1.0)
     pairs = np.floor(bits / (2.0 * width))
     rest = bits - pairs * 2.0 * width
-    return 2.0 * pairs + np.where(rest > width, 2.0, np.where(rest > 0, 1.0, 0.0))
+    return (2.0 * pairs + np.where(rest > width, 2.0, np.where(rest > 0, 1.0, 0.0))) * _rows_of_blocks(words)
+
+
+def _rows_of_blocks(words: FloatArray) -> FloatArray:
+    return np.asarray(np.maximum(np.ceil(words / DEEPEST), 1.0))

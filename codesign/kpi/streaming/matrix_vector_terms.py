@@ -7,10 +7,15 @@ differ in nothing else.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
+from codesign.kpi.streaming.flow import Tool
+from codesign.catalogue import Quantity, load_record, record
 from codesign.kpi.streaming.hls_table import Mask
 from codesign.kpi.streaming.matrix_vector import MatrixVector
+from codesign.kpi.streaming.prices import FOLDER
 from codesign.kpi.streaming.terms import Term, Terms
 from codesign.kpi.template_model import FloatArray
 
@@ -59,6 +64,16 @@ def _folded_parallel(unit: MatrixVector) -> Mask:
 
 def _unrolled(unit: MatrixVector) -> Mask:
     return ~unit.sequential & ~unit.distributed
+
+
+def _shallow(unit: MatrixVector) -> Mask:
+    """Unrolled units with a register or two at most: Vivado HLS on UltraScale fabric."""
+    return np.asarray(_unrolled(unit) & (unit.rows.series7 == 0) & (unit.tool is not Tool.VITIS_HLS))
+
+
+def _deep(unit: MatrixVector) -> Mask:
+    """Other unrolled units: pipelines by how much logic fits a clock."""
+    return _unrolled(unit) & ~_shallow(unit)
 
 
 def _folded(unit: MatrixVector) -> Mask:
@@ -143,17 +158,37 @@ def weights_in_lut(unit: MatrixVector) -> Mask:
     return np.asarray(unit.sequential & ~block)
 
 
-def shared_adders(unit: MatrixVector) -> FloatArray:
-    """Adder bits of distributed arithmetic: partial sums that several outputs use are built once.
+@record
+class SharedAdders:
+    """Contents of ``distributed_arithmetic.toml``."""
 
-    ``0.70 * (digits - outputs) ** 0.865 * bits ** 1.188`` with ``digits`` non-zero signed digits of all weights and ``bits``
-    a typical sum's width: median error 7 %, 95 % within 21 %, on 1,400 random matrices of 4 to 64 rows and columns, 2 to 8
-    bits, solved by da4ml 0.6 (adder cost in LUT; ``tools/fit_distributed_arithmetic.py``).
+    factor: Quantity
+    exponent: Quantity
+    crowding: Quantity
+    weight_growth: Quantity
+    sum_growth: Quantity
+
+
+@cache
+def shared_adder_record() -> SharedAdders:
+    """The coefficients of `shared_adders`."""
+    return load_record(FOLDER / "distributed_arithmetic.toml", SharedAdders)
+
+
+def shared_adders(unit: MatrixVector) -> FloatArray:
+    """Adder bits, one LUT each, of distributed arithmetic (q,): partial sums that several outputs use are built once.
+
+    An output of d non-zero signed digits takes d - 1 adders; sharing removes more of them the more there are and the closer
+    together they lie, and the width of a sum grows from the input's. Weights whose bits no weight needs have no digits there.
+    Formula and errors: ``distributed_arithmetic.toml``, remade by ``tools/fit_distributed_arithmetic.py``.
     """
-    digits = unit.nonzero * (unit.weight_bits / 3.0 + 1.0 / 9.0)
+    c = shared_adder_record()
+    digits = unit.nonzero * (unit.significant_bits / 3.0 + 1.0 / 9.0)
     adders = np.maximum(digits - unit.outputs, 0.0)
-    bits = unit.input_bits + unit.weight_bits / 2.0 + np.log2(np.maximum(unit.inputs, 1.0)) / 2.0
-    return np.where(unit.distributed, 0.70 * adders**0.865 * bits**1.188, 0.0)
+    crowd = np.maximum(digits / np.maximum(unit.products, 1.0), np.finfo(np.float64).tiny) ** c.crowding.value
+    levels = np.log2(np.maximum(unit.inputs, 1.0))
+    width = unit.input_bits + c.weight_growth.value * unit.significant_bits + c.sum_growth.value * levels
+    return np.where(unit.distributed, c.factor.value * adders**c.exponent.value * crowd * width, 0.0)
 
 
 def _library_selectors(unit: MatrixVector) -> FloatArray:
@@ -289,20 +324,28 @@ FF_TERMS: Terms[MatrixVector] = {
     "four_outputs_convolution": UnitTerm(
         "instance", "one more stage where four outputs share a multiplier", lambda u: _number(u.sequential & u.convolution & (u.serves == 4))
     ),
-    "unrolled_input": UnitTerm("bit", "inputs of Latency strategy", lambda u: u.light * u.word_bits),
-    "unrolled_output": UnitTerm("bit", "results of unrolled units", lambda u: (u.resource_unrolled | (u.light & (u.reuse <= 1) & pipelined(u))) * u.sum_bits),
-    "resource_adder": UnitTerm("instance", "sums behind a pipeline cut, Resource", lambda u: (u.resource_unrolled & pipelined(u)) * u.nonzero),
-    "resource_adder_dense": UnitTerm("instance", "the same of a dense layer", lambda u: (u.resource_unrolled & u.dense & pipelined(u)) * u.nonzero),
-    "resource_constant_adder": UnitTerm("instance", "two-digit products behind it", lambda u: (u.resource_unrolled & pipelined(u)) * u.constants.two),
-    "resource_constant_product": UnitTerm("instance", "other products behind it", lambda u: (u.resource_unrolled & pipelined(u)) * u.constants.hard),
-    "latency_adder": UnitTerm("instance", "sums behind a pipeline cut, Latency", lambda u: (u.light & pipelined(u)) * u.nonzero),
-    "latency_constant_adder": UnitTerm("instance", "two-digit products behind it", lambda u: (u.light & pipelined(u)) * u.constants.two),
-    "latency_constant_product": UnitTerm("instance", "other products behind it", lambda u: (u.light & pipelined(u)) * u.constants.hard),
-    "shared_adder": UnitTerm("instance", "sums of Latency strategy with shared multipliers", lambda u: u.shared * u.nonzero),
-    "shared_constant_adder": UnitTerm("instance", "two-digit products of the same", lambda u: u.shared * u.constants.two),
-    "shared_constant_product": UnitTerm("instance", "other products of the same", lambda u: u.shared * u.constants.hard),
-    "shared_input": UnitTerm("bit", "inputs of the same", lambda u: u.shared * u.word_bits),
-    "shared_output": UnitTerm("bit", "results of the same", lambda u: u.shared * u.sum_bits),
+    "unrolled_input": UnitTerm("bit", "inputs of Latency strategy", lambda u: (u.light & _shallow(u)) * u.word_bits),
+    "unrolled_output": UnitTerm(
+        "bit", "results of unrolled units", lambda u: (_shallow(u) & (u.resource_unrolled | (u.light & (u.reuse <= 1) & pipelined(u)))) * u.sum_bits
+    ),
+    "resource_adder": UnitTerm("instance", "sums behind a pipeline cut, Resource", lambda u: (u.resource_unrolled & _shallow(u) & pipelined(u)) * u.nonzero),
+    "resource_adder_dense": UnitTerm(
+        "instance", "the same of a dense layer", lambda u: (u.resource_unrolled & _shallow(u) & u.dense & pipelined(u)) * u.nonzero
+    ),
+    "resource_constant_adder": UnitTerm(
+        "instance", "two-digit products behind it", lambda u: (u.resource_unrolled & _shallow(u) & pipelined(u)) * u.constants.two
+    ),
+    "resource_constant_product": UnitTerm(
+        "instance", "other products behind it", lambda u: (u.resource_unrolled & _shallow(u) & pipelined(u)) * u.constants.hard
+    ),
+    "latency_adder": UnitTerm("instance", "sums behind a pipeline cut, Latency", lambda u: (u.light & _shallow(u) & pipelined(u)) * u.nonzero),
+    "latency_constant_adder": UnitTerm("instance", "two-digit products behind it", lambda u: (u.light & _shallow(u) & pipelined(u)) * u.constants.two),
+    "latency_constant_product": UnitTerm("instance", "other products behind it", lambda u: (u.light & _shallow(u) & pipelined(u)) * u.constants.hard),
+    "shared_adder": UnitTerm("instance", "sums of Latency strategy with shared multipliers", lambda u: (u.shared & _shallow(u)) * u.nonzero),
+    "shared_constant_adder": UnitTerm("instance", "two-digit products of the same", lambda u: (u.shared & _shallow(u)) * u.constants.two),
+    "shared_constant_product": UnitTerm("instance", "other products of the same", lambda u: (u.shared & _shallow(u)) * u.constants.hard),
+    "shared_input": UnitTerm("bit", "inputs of the same", lambda u: (u.shared & _shallow(u)) * u.word_bits),
+    "shared_output": UnitTerm("bit", "results of the same", lambda u: (u.shared & _shallow(u)) * u.sum_bits),
     "stream_sum": UnitTerm(
         "bit", "products and adders, stream", lambda u: _streaming(u) * np.where(u.reuse < u.per_output, 2.0, 1.0) * u.multipliers * _sum_width(u)
     ),
@@ -316,10 +359,10 @@ FF_TERMS: Terms[MatrixVector] = {
         "instance", "registers between DSP blocks of one multiplier", lambda u: (u.sequential & u.in_dsp) * u.multipliers * (u.blocks - 1.0)
     ),
     "latency_sum": UnitTerm(
-        "bit", "pipeline of Latency strategy, by how much logic fits a clock", lambda u: _unrolled(u) * u.nonzero * u.accumulator_bits * slowness(u)
+        "bit", "pipeline of Latency strategy, by how much logic fits a clock", lambda u: _deep(u) * u.nonzero * u.accumulator_bits * slowness(u)
     ),
     "latency_full_rate": UnitTerm(
-        "bit", "the same where a new input comes each cycle", lambda u: (_unrolled(u) & (u.reuse < 2)) * u.nonzero * u.accumulator_bits * slowness(u) ** 2
+        "bit", "the same where a new input comes each cycle", lambda u: (_deep(u) & (u.reuse < 2)) * u.nonzero * u.accumulator_bits * slowness(u) ** 2
     ),
     "distributed_sum": UnitTerm("bit", "results of distributed arithmetic", lambda u: u.distributed * u.sum_bits),
 }

@@ -23,14 +23,18 @@ FIGURES = ("latency", "interval", "lut", "ff", "dsp", "bram18")
 
 
 class DesignClass(IntEnum):
-    """Kinds of designs whose errors differ."""
+    """Kinds of designs whose errors differ: single layers, and networks of several rows."""
 
-    SEQUENTIAL = 0
-    """io_parallel, some layer in Resource strategy with RF > 1."""
-    UNROLLED = 1
+    SEQUENTIAL_LAYER = 0
+    """io_parallel, Resource strategy with RF > 1."""
+    UNROLLED_LAYER = 1
     """io_parallel otherwise."""
-    STREAM = 2
+    STREAM_LAYER = 2
     """io_stream."""
+    SEQUENTIAL_NETWORK = 3
+    """io_parallel, some layer in Resource strategy with RF > 1."""
+    UNROLLED_NETWORK = 4
+    STREAM_NETWORK = 5
 
 
 @record
@@ -65,11 +69,13 @@ def design_classes(table: HlsTable) -> NDArray[np.int64]:
     sequential = (
         table.largest((table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)).astype(np.float64)) > 0
     )
-    return np.where(stream, DesignClass.STREAM, np.where(sequential, DesignClass.SEQUENTIAL, DesignClass.UNROLLED)).astype(np.int64)
+    layer = np.where(stream, DesignClass.STREAM_LAYER, np.where(sequential, DesignClass.SEQUENTIAL_LAYER, DesignClass.UNROLLED_LAYER))
+    several = table.total(np.ones(len(table))) > 1
+    return np.where(several, layer + DesignClass.SEQUENTIAL_NETWORK, layer).astype(np.int64)
 
 
 def errors_of(flow: Flow, figure: str) -> tuple[FloatArray, FloatArray]:
-    """Relative and absolute error by class (3,)."""
+    """Relative and absolute error by class (6,)."""
     found = error_record().flows[f"{flow.stage.value}-{flow.tool.value}"]
     pairs = [found[each.name.lower()][figure] for each in DesignClass]
     return np.array([pair.relative.value for pair in pairs]), np.array([pair.absolute.value for pair in pairs])

@@ -7,12 +7,13 @@ no layer has; here those end in a note.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from codesign.errors import InputError
 from codesign.network.hls_model import DEFAULT_BITS, WEIGHTED, HlsModel, Kind, Strategy
-from codesign.network.importers.draft import AUTO, Draft, LayerDraft, Widths, sanitise
+from codesign.network.importers.draft import AUTO, DEFAULT_FULL_SCALE, Draft, LayerDraft, Weights, Widths, sanitise
 from codesign.network.importers.json_file import Record
-from codesign.network.importers.precision import type_bits
+from codesign.network.importers.precision import HlsType, read_type
 
 _STRATEGIES = {
     "latency": Strategy.LATENCY,
@@ -35,21 +36,21 @@ _SECTIONS = ("Model", "LayerType", "LayerName")
 
 @dataclass(frozen=True)
 class _Setting:
-    """One entry of a configuration; the bits of every variable have passed the check."""
+    """One entry of a configuration; the types of every variable have passed the check."""
 
     reuse_factor: int | None = None
     strategy: Strategy | None = None
     implementation: str | None = None
     table_size: int | None = None
-    default: int | None = None
-    bits: dict[str, int] = field(default_factory=dict)
+    default: HlsType | None = None
+    types: dict[str, HlsType] = field(default_factory=dict)
 
-    def width(self, name: str, *, depthwise: bool) -> int | None:
-        """Bits of a kind of variable; the more general name applies where the entry lacks the exact one."""
+    def type_of(self, name: str, *, depthwise: bool) -> HlsType | None:
+        """Type of a kind of variable; the more general name applies where the entry lacks the exact one."""
         names = _VARIABLES[name]
         if depthwise and name == "weight":
             names = ("weight", "depthwise")
-        value = next((self.bits[entry] for entry in names if entry in self.bits), None)
+        value = next((self.types[entry] for entry in names if entry in self.types), None)
         return self.default if value is None and name != "table" else value
 
 
@@ -62,6 +63,7 @@ def apply_config(model: HlsModel, config: dict[str, object], where: str) -> HlsM
     """A model with the settings of an ``HLSConfig``.
 
     A default precision of the whole model replaces hls4ml's default of 16 bits only; entries of layers and types replace any width.
+    Weights of 16 bits are taken to have hls4ml's default type; of others, how large they are in a new type is not known.
 
     Args:
         model: from any reader.
@@ -79,8 +81,10 @@ def apply_config(model: HlsModel, config: dict[str, object], where: str) -> HlsM
             accumulator=_unless_default(layer.accumulator_bits),
             result=_unless_default(layer.output_bits),
             table=layer.table_bits or None,
+            saturates=layer.saturates,
         )
-        draft.layers[layer.name] = LayerDraft(layer=layer, widths=widths, classes=frozenset(_class_names(layer.kind)))
+        weights = Weights(layer.nonzero, layer.weight_peak * DEFAULT_FULL_SCALE if widths.weight is None else 0.0, layer.weight_peak)
+        draft.layers[layer.name] = LayerDraft(layer=layer, widths=widths, weights=weights, classes=frozenset(_class_names(layer.kind)))
     configure(draft, Record(config, where))
     return draft.finish()
 
@@ -131,44 +135,40 @@ def _setting(record: Record, draft: Draft) -> _Setting:
         strategy = _STRATEGIES[text]
         if "unrolled" in text:
             draft.note("Strategy Unrolled is read as Resource.")
-    default, bits = _precision(record)
+    default, types = _precision(record)
     return _Setting(
         reuse_factor=record.integer("ReuseFactor", high=MAX_REUSE) if "ReuseFactor" in record else None,
         strategy=strategy,
         implementation=record.text("Implementation").lower() if "Implementation" in record else None,
         table_size=record.integer("TableSize") if "TableSize" in record else None,
         default=default,
-        bits=bits,
+        types=types,
     )
 
 
-def _precision(record: Record) -> tuple[int | None, dict[str, int]]:
-    """The width for all variables of an entry, and those of single variables (their ``_t`` suffix dropped)."""
-    bits: dict[str, int] = {}
+def _precision(record: Record) -> tuple[HlsType | None, dict[str, HlsType]]:
+    """The type for all variables of an entry, and those of single variables (their ``_t`` suffix dropped)."""
+    types: dict[str, HlsType] = {}
     if "table_t" in record:
-        bits["table"] = type_bits(record.text("table_t"), f"{record.where}: table_t")
+        types["table"] = read_type(record.text("table_t"), f"{record.where}: table_t")
     value = record.get("Precision")
     if value is None:
-        return None, bits
+        return None, types
     if isinstance(value, str):
-        return type_bits(value, f"{record.where}: Precision"), bits
+        return read_type(value, f"{record.where}: Precision"), types
     precision = record.record("Precision")
     for name in precision.values:
-        bits[name.lower().removesuffix("_t")] = type_bits(precision.text(name), f"{precision.where}: {name}")
-    bits.pop("maximum", None)
-    return bits.pop("default", None), bits
+        types[name.lower().removesuffix("_t")] = read_type(precision.text(name), f"{precision.where}: {name}")
+    types.pop("maximum", None)
+    return types.pop("default", None), types
 
 
 def _configured(draft: LayerDraft, chain: list[_Setting], model: _Setting) -> LayerDraft:
     layer = draft.layer
-    depthwise = layer.kind in {Kind.DEPTHWISE_CONV1D, Kind.DEPTHWISE_CONV2D}
-    bits: dict[str, int | None] = {}
-    for name in _VARIABLES:
-        own = getattr(draft.widths, name)
-        asked = next((width for setting in chain if (width := setting.width(name, depthwise=depthwise)) is not None), None)
-        general = model.width(name, depthwise=depthwise)
-        fallback = own if general is None or own not in {None, AUTO} else general
-        bits[name] = fallback if asked is None or (asked == AUTO and own is not None) else asked
+    types = {name: found for name in _VARIABLES if (found := _asked(draft, name, chain, model)) is not None}
+    bits: dict[str, Any] = {name: found.bits for name, found in types.items()}
+    widths = replace(draft.widths, **bits, saturates=types["result"].saturates if "result" in types else draft.widths.saturates)
+    weights = draft.weights.in_type(types["weight"].full_scale) if "weight" in types and types["weight"].bits != AUTO else draft.weights
     fields: dict[str, object] = {}
     everything = [*chain, model]
     if layer.kind not in {Kind.INPUT, Kind.RESHAPE}:
@@ -179,4 +179,14 @@ def _configured(draft: LayerDraft, chain: list[_Setting], model: _Setting) -> La
         fields["function"] = next((entry.implementation for entry in chain if entry.implementation is not None), layer.function)
     if layer.kind in {Kind.SOFTMAX, Kind.TABLE_ACTIVATION}:
         fields["table_size"] = next((entry.table_size for entry in everything if entry.table_size is not None), layer.table_size)
-    return replace(draft, layer=replace(layer, **fields), widths=Widths(**bits))  # type: ignore[arg-type]
+    return replace(draft, layer=replace(layer, **fields), widths=widths, weights=weights)  # type: ignore[arg-type]
+
+
+def _asked(draft: LayerDraft, name: str, chain: list[_Setting], model: _Setting) -> HlsType | None:
+    """The type that a configuration gives one kind of a layer's variables; None: it leaves the layer's own."""
+    depthwise = draft.layer.kind in {Kind.DEPTHWISE_CONV1D, Kind.DEPTHWISE_CONV2D}
+    own = getattr(draft.widths, name)
+    asked = next((found for setting in chain if (found := setting.type_of(name, depthwise=depthwise)) is not None), None)
+    if asked is not None and (asked.bits != AUTO or own is None):
+        return asked
+    return model.type_of(name, depthwise=depthwise) if own in {None, AUTO} else None

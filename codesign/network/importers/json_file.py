@@ -15,6 +15,8 @@ MAX_DEPTH = 64
 """Deepest nesting of a JSON file; a nested Keras model needs about 12."""
 MAX_SIZE = 2**20
 """Largest dimension, kernel, stride or number of units."""
+LARGEST_NUMBER = 1e300
+"""Largest magnitude of a weight."""
 
 
 def load_json(path: Path) -> dict[str, object]:
@@ -167,6 +169,23 @@ class Record:
             if not isinstance(value, dict):
                 raise self.error(f"{key}[{index}]", f"is {_type_name(value)} where an object is needed")
         return [Record(value, f"{self.where}: {key}[{index}]") for index, value in enumerate(values)]
+
+    def numbers(self, key: str) -> list[float]:
+        """The finite numbers of a list or of lists in lists, in order; empty where it is missing."""
+        if key not in self:
+            return []
+        values = self._need(key, list, "a list of numbers")
+        found: list[float] = []
+        waiting = [values]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, list):
+                waiting.extend(reversed(value))
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+                raise self.error(key, f"holds {value!r:.80} where a number is needed")
+            else:
+                found.append(float(value))
+        return found
 
     def texts(self, key: str) -> list[str]:
         """A list of texts; empty where it is missing."""

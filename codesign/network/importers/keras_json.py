@@ -15,7 +15,7 @@ from codesign.network.importers.draft import Draft, Shape, Tensor
 from codesign.network.importers.json_file import Record
 from codesign.network.importers.keras_graph import KerasLayer, keras_entry, keras_layers
 from codesign.network.importers.operators import Pads
-from codesign.network.importers.precision import is_quantiser, quantiser_bits, quantiser_function
+from codesign.network.importers.precision import is_quantiser, quantiser_bits, quantiser_function, quantiser_saturates
 
 _SKIPPED = {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization"}
 _MODELS = {"Sequential", "Functional", "Model"}
@@ -108,7 +108,10 @@ class _Reader:
         if function == "linear":
             return source
         name = f"{name}{function}" if name.endswith("_") else name
-        return operators.add_activation(self.draft, name, source, function, bits=bits, classes=("qactivation",) if bits else ())
+        tensor = operators.add_activation(self.draft, name, source, function, classes=("qactivation",) if bits else ())
+        if bits:
+            self.draft.set_result(tensor.source, bits, saturates=quantiser_saturates(activation, place))
+        return tensor
 
 
 def _remedy(name: str) -> str:

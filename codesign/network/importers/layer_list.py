@@ -7,7 +7,7 @@ from collections.abc import Callable
 from codesign.errors import InputError
 from codesign.network.hls_model import Kind
 from codesign.network.importers import operators
-from codesign.network.importers.draft import Draft, Shape, Tensor, Widths
+from codesign.network.importers.draft import NO_WEIGHTS, Draft, Shape, Tensor, Weights, Widths
 from codesign.network.importers.json_file import Record
 from codesign.network.importers.keras_json import shape_of
 from codesign.network.importers.operators import Pads
@@ -46,7 +46,8 @@ def read_layer_list(record: Record, draft: Draft) -> None:
             tensors = (operators.add_input(draft, f"{name}_input", _first_shape(entry)),)
         values[name] = handler(draft, entry, name, tensors)
         last = name
-    draft.note("The layer list holds no weights: none is taken to be zero.")
+    if not any(key in entry for entry in entries for key in _WEIGHTS):
+        draft.note("The layer list holds no weights: none is taken to be zero.")
 
 
 def _first_shape(entry: Record) -> Shape:
@@ -76,7 +77,21 @@ def _widths(entry: Record, kernel: str = "weight") -> Widths:
         bits[name] = (
             Record(value, f"{entry.where}: {key}").integer("bits") if plain and isinstance(value, dict) else quantiser_bits(value, f"{entry.where}: {key}")
         )
-    return Widths(**bits)
+    return Widths(weight=bits["weight"], bias=bits["bias"])
+
+
+_WEIGHTS = ("weight_data", "depthwise_data", "pointwise_data", "recurrent_weight_data")
+"""Where hls4ml's readers put weights."""
+
+
+def _weights(entry: Record, *keys: str, count: int) -> Weights:
+    """What counts of weights that are under these keys all together; their quantiser has not been applied to them."""
+    values = [value for key in keys for value in entry.numbers(key)]
+    if not values:
+        return NO_WEIGHTS
+    if len(values) != count:
+        raise entry.error(keys[0], f"holds {len(values)} weights where the layer has {count}")
+    return Weights(nonzero=sum(value != 0 for value in values) / count, largest=max(abs(value) for value in values))
 
 
 def _window(entry: Record, kernel: str) -> tuple[tuple[int, int], tuple[int, int], Pads]:
@@ -95,7 +110,9 @@ def _input(draft: Draft, entry: Record, name: str, _: tuple[Tensor, ...]) -> Ten
 
 def _dense(draft: Draft, entry: Record, name: str, sources: tuple[Tensor, ...]) -> Tensor:
     _check(entry, "n_in", sources[0].shape.c)
-    return operators.add_dense(draft, name, sources[0], entry.integer("n_out"), widths=_widths(entry), classes=_classes(entry))
+    units = entry.integer("n_out")
+    weights = _weights(entry, "weight_data", count=sources[0].shape.c * units)
+    return operators.add_dense(draft, name, sources[0], units, widths=_widths(entry), weights=weights, classes=_classes(entry))
 
 
 def _convolution(draft: Draft, entry: Record, name: str, sources: tuple[Tensor, ...]) -> Tensor:
@@ -109,14 +126,19 @@ def _convolution(draft: Draft, entry: Record, name: str, sources: tuple[Tensor, 
         multiplied = entry.integer("n_filt", multiplied)
         if multiplied % source.shape.c:
             raise entry.error("n_filt", f"{multiplied} is no multiple of the {source.shape.c} channels")
+    filters = multiplied if deep else entry.integer("n_filt")
+    count = kernel[0] * kernel[1] * filters * (1 if deep else source.shape.c)
     tensor = operators.add_convolution(
-        draft, f"{name}_depthwise" if separable else name, source, filters=multiplied if deep else entry.integer("n_filt"), kernel=kernel, stride=stride,
-        pads=pads, two_dimensional=two, depthwise=deep, widths=_widths(entry, "depthwise" if deep else "weight"), classes=_classes(entry),
+        draft, f"{name}_depthwise" if separable else name, source, filters=filters, kernel=kernel, stride=stride, pads=pads, two_dimensional=two,
+        depthwise=deep, widths=_widths(entry, "depthwise" if deep else "weight"), classes=_classes(entry),
+        weights=_weights(entry, "depthwise_data" if deep else "weight_data", count=count),
     )  # fmt: skip
     if separable:
+        filters = entry.integer("n_filt")
+        weights = _weights(entry, "pointwise_data", count=multiplied * filters)
         tensor = operators.add_convolution(
-            draft, f"{name}_pointwise", tensor, filters=entry.integer("n_filt"), kernel=(1, 1), stride=(1, 1), pads=Pads(), two_dimensional=two,
-            widths=_widths(entry, "pointwise"), classes=_classes(entry),
+            draft, f"{name}_pointwise", tensor, filters=filters, kernel=(1, 1), stride=(1, 1), pads=Pads(), two_dimensional=two,
+            widths=_widths(entry, "pointwise"), weights=weights, classes=_classes(entry),
         )  # fmt: skip
     for key, actual in (("out_height", tensor.shape.h), ("out_width", tensor.shape.w)):
         if key in entry and entry.integer(key) != actual:
@@ -181,8 +203,10 @@ def _resize(draft: Draft, entry: Record, name: str, sources: tuple[Tensor, ...])
 def _recurrent(draft: Draft, entry: Record, name: str, sources: tuple[Tensor, ...]) -> Tensor:
     _check(entry, "n_in", sources[0].shape.c)
     kind = Kind.LSTM if entry.text("class_name").endswith("LSTM") else Kind.GRU
+    units, gates = entry.integer("n_out"), 4 if kind is Kind.LSTM else 3
+    weights = _weights(entry, "weight_data", "recurrent_weight_data", count=gates * units * (sources[0].shape.c + units))
     sequences = entry.flag("return_sequences", False)
-    return operators.add_recurrent(draft, name, sources[0], kind, entry.integer("n_out"), sequences=sequences, widths=_widths(entry), classes=_classes(entry))
+    return operators.add_recurrent(draft, name, sources[0], kind, units, sequences=sequences, widths=_widths(entry), weights=weights, classes=_classes(entry))
 
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "PointwiseConv1D", "PointwiseConv2D")

@@ -121,7 +121,7 @@ def add_global_pool(draft: Draft, name: str, source: Tensor, function: str, *, c
     return draft.add(layer, classes=("globalpooling1d" if shape.h == 1 else "globalpooling2d", *classes))
 
 
-def add_activation(draft: Draft, name: str, source: Tensor, function: str, *, bits: int | None = None, classes: tuple[str, ...] = ()) -> Tensor:
+def add_activation(draft: Draft, name: str, source: Tensor, function: str, *, classes: tuple[str, ...] = ()) -> Tensor:
     """An elementwise activation or a softmax.
 
     Raises:
@@ -133,7 +133,7 @@ def add_activation(draft: Draft, name: str, source: Tensor, function: str, *, bi
     kind = Kind.SOFTMAX if function == "softmax" else Kind.TABLE_ACTIVATION if function in _WITH_TABLE else Kind.ACTIVATION
     layer = _layer(name, kind, (source,), source.shape, function="stable" if kind is Kind.SOFTMAX else function)
     class_name = "softmax" if kind is Kind.SOFTMAX else "activation"
-    return draft.add(layer, widths=Widths(result=bits), classes=(class_name, *classes))
+    return draft.add(layer, classes=(class_name, *classes))
 
 
 def add_batch_norm(draft: Draft, name: str, source: Tensor, *, bits: int | None = None, classes: tuple[str, ...] = ()) -> Tensor:

@@ -116,3 +116,8 @@ def is_quantiser(value: object) -> bool:
 def quantiser_function(value: object, where: str) -> str:
     """The activation that a QKeras activation quantiser applies; ``quantiser`` where it only quantises."""
     return _FUNCTIONS.get(_parts(value, where)[0], "quantiser")
+
+
+def quantiser_saturates(value: object, where: str) -> bool:
+    """Whether hls4ml gives the result of a QKeras activation quantiser a type that clips; binary and ternary ones cannot overflow."""
+    return _parts(value, where)[0] in _BITS_ARGUMENT
