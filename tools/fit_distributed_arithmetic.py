@@ -45,6 +45,9 @@ START = (1.0, 0.9, -0.1, 0.1, 0.4)
 SOFT = 0.05
 """Error of the logarithm below which rows weigh alike: adders of small matrices are a matter of luck."""
 FOLDS = 10
+FEWEST = 100
+EXTRA_LEVELS = 2
+"""hls4ml's default of ``DA_HARD_DC``."""
 MISSING = 3
 """Exit status where da4ml is not installed."""
 
@@ -81,12 +84,12 @@ def draw(seed: int, index: int) -> Drawn | None:
 
 
 def cost_with(cmvm: Any) -> Callable[[Drawn], float]:
-    """Adder bits that da4ml needs for a matrix, without limit on the number of adders in series."""
+    """Adder bits that da4ml needs for a matrix, with as many adders in series above the fewest possible as hls4ml allows."""
 
     def cost(matrix: Drawn) -> float:
         half = 2.0 ** (matrix.input_bits - 1)
         intervals = [cmvm.QInterval(-half, half - 1.0, 1.0)] * len(matrix.weights)
-        return float(cmvm.solve(matrix.weights.astype(np.float32), qintervals=intervals, adder_size=1, carry_size=-1, hard_dc=2).cost)
+        return float(cmvm.solve(matrix.weights.astype(np.float32), qintervals=intervals, adder_size=1, carry_size=-1, hard_dc=EXTRA_LEVELS).cost)
 
     return cost
 
@@ -192,6 +195,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=100.0, help="processor time after which no other matrix is drawn")
     parser.add_argument("--golden", type=int, default=0, help="only list so many examples that the fit does not see")
     arguments = parser.parse_args()
+    if arguments.matrices < FEWEST:
+        parser.error(f"--matrices must be at least {FEWEST}")
     try:
         cost = cost_with(importlib.import_module("da4ml.cmvm"))
     except ImportError:

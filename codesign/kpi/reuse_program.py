@@ -10,7 +10,10 @@ after the other have no rest, layers of a stream overlap in theirs. Minimise tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +26,21 @@ WHOLE_CYCLE = 0.5
 """Latencies are whole cycles: less than this apart is equal."""
 SECONDS = 20.0
 """Time limit of one program; what is found by then is returned with its bound."""
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """HiGHS prints some notes past Python, whatever its options say: standard output is for results."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @dataclass(frozen=True)
@@ -89,12 +107,19 @@ class ReuseProgram:
         self._rest = np.concatenate([layer.rest for layer in self._layers])
         self._resources = np.concatenate([layer.resources for layer in self._layers])
 
-    def least_latency(self, limits: FloatArray) -> Setting | None:
-        """The setting of least latency within limits (r,), and among those of least total utilisation; None: none fits."""
-        found = self._solve(self._fill, 1.0, limits)
+    def least_latency(self, limits: FloatArray, *, gap: float = 0.0) -> Setting | None:
+        """The setting of least latency within limits (r,), and among those of least total utilisation; None: none fits.
+
+        Args:
+            limits: counts (r,).
+            gap: relative distance from the least latency at which to stop; above 0 the first such setting is taken.
+        """
+        found = self._solve(self._fill, 1.0, limits, gap=gap)
         if found is None:
             return None
         chosen, bound = found
+        if gap > 0:
+            return self._setting(chosen, bound)
         latency = self._latency(chosen)
         utilisation = (self._resources / np.maximum(limits, 1.0)).sum(axis=1)
         cheaper = self._solve(utilisation, 0.0, limits, latency=latency)
@@ -123,6 +148,7 @@ class ReuseProgram:
         *,
         latency: float | None = None,
         share_of: tuple[FloatArray, FloatArray] | None = None,
+        gap: float = 0.0,
     ) -> tuple[NDArray[np.int64], float] | None:
         """Options with the least ``cost`` + ``slack_cost`` * s; s is the largest rest, or with ``share_of`` the largest share."""
         from scipy.optimize import Bounds, LinearConstraint, milp
@@ -140,13 +166,14 @@ class ReuseProgram:
             constraints.append(LinearConstraint(np.column_stack([self._resources.T, np.zeros(len(limits))]), -np.inf, np.floor(limits)))
         if latency is not None:
             constraints.append(LinearConstraint(np.append(self._fill, 1.0)[None, :], -np.inf, latency - self._fixed_fill + WHOLE_CYCLE))
-        result = milp(
-            np.append(cost, slack_cost),
-            integrality=np.append(np.ones(size), 0.0),
-            bounds=Bounds(np.append(np.zeros(size), self._fixed_rest if share_of is None else 0.0), np.append(np.ones(size), np.inf)),
-            constraints=constraints,
-            options={"mip_rel_gap": 0.0, "time_limit": SECONDS},
-        )
+        with _silent():
+            result = milp(
+                np.append(cost, slack_cost),
+                integrality=np.append(np.ones(size), 0.0),
+                bounds=Bounds(np.append(np.zeros(size), self._fixed_rest if share_of is None else 0.0), np.append(np.ones(size), np.inf)),
+                constraints=constraints,
+                options={"mip_rel_gap": gap, "time_limit": SECONDS},
+            )
         if result.x is None:
             return None
         chosen = np.array([np.flatnonzero(self._owner == layer)[np.argmax(result.x[:-1][self._owner == layer])] for layer in range(layers)])

@@ -43,7 +43,9 @@ def units(shape: HlsLayer, how: Build, tool: Tool = V2020) -> MatrixVector:
     return MatrixVector(HlsTable.from_models([model(shape)], [how]), tool)
 
 
-def dense(n_in: int, n_out: int, reuse: int = 1, tool: Tool = V2020, *, stream: bool = False, strategy: Strategy = Strategy.RESOURCE, **values: Any) -> MatrixVector:
+def dense(
+    n_in: int, n_out: int, reuse: int = 1, tool: Tool = V2020, *, stream: bool = False, strategy: Strategy = Strategy.RESOURCE, **values: Any
+) -> MatrixVector:
     """The unit of one dense layer; ``series7``, ``clock_ns`` and ``logic_only`` are for its build."""
     own = {name: values.pop(name) for name in ("series7", "clock_ns", "logic_only") if name in values}
     return units(layer(Kind.DENSE, in_c=n_in, out_c=n_out, **values), build(stream, strategy, reuse, **own), tool)

@@ -49,7 +49,10 @@ def test_rows_of_a_small_network_in_a_stream() -> None:
         (5, Kind.RESHAPE, 8, 6, 10, 1, 1, 480, 1, 1, 1),
         (6, Kind.DENSE, 1, 1, 480, 1, 1, 4, 6, 0, 48),  # its own reuse factor; words are the positions before the flattening
     ]
-    assert rows_of(table, "kernel_h", "kernel_w", "weight_bits", "accumulator_bits", "input_bits", "output_bits")[:2] == [(1, 1, 0, 0, 9, 9), (3, 3, 8, 16, 9, 11)]
+    assert rows_of(table, "kernel_h", "kernel_w", "weight_bits", "accumulator_bits", "input_bits", "output_bits")[:2] == [
+        (1, 1, 0, 0, 9, 9),
+        (3, 3, 8, 16, 9, 11),
+    ]
     assert table.fan_in.tolist() == [1, 27, 1, 1, 90, 1, 1, 480]
     assert table.fan_out.tolist() == [1, 10, 1, 1, 1, 1, 1, 4]
     assert table.strategy.tolist()[1:5:3] == [Strategy.RESOURCE, Strategy.LATENCY]

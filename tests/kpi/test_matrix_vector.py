@@ -227,7 +227,9 @@ def count(unit: MatrixVector, resource: str, term: str) -> float:
 
 
 def built(unit: MatrixVector) -> dict[str, float]:
-    return {f"{resource} {name}": value for resource, terms in (("lut", LUT_TERMS), ("ff", FF_TERMS)) for name in terms if (value := count(unit, resource, name))}
+    return {
+        f"{resource} {name}": value for resource, terms in (("lut", LUT_TERMS), ("ff", FF_TERMS)) for name in terms if (value := count(unit, resource, name))
+    }
 
 
 def test_terms_of_a_serial_dense_layer() -> None:

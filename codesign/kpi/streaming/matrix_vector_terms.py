@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from codesign.kpi.streaming.flow import Tool
 from codesign.catalogue import Quantity, load_record, record
+from codesign.kpi.streaming.flow import Tool
 from codesign.kpi.streaming.hls_table import Mask
 from codesign.kpi.streaming.matrix_vector import MatrixVector
 from codesign.kpi.streaming.prices import FOLDER
