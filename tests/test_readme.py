@@ -23,6 +23,7 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 
 def test_the_commands_exist() -> None:
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
     blocks = "".join(re.findall(r"```\n(.*?)```", README, flags=re.DOTALL))
     shown = set(re.findall(r"^codesign (\w+)", blocks, flags=re.MULTILINE)) | {"tasks", "templates", "doctor"}
     assert shown <= commands

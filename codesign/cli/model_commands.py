@@ -42,6 +42,8 @@ def estimate(
     from codesign.kpi.streaming.estimation import Estimator
     from codesign.network.importers.read import read_model
 
+    if sweep is not None and not sweep.parent.is_dir():
+        raise InputError("cannot be written: there is no such folder", where=str(sweep), remedy="Make the folder or choose another")
     read = read_model(model, config)
     adjusted, request = _request(read, device, io_type, strategy, reuse_factor, clock_mhz, stage, tool, limit or [])
     estimator = Estimator(adjusted, request)

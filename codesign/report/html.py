@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.resources
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codesign.report.document import FrontDesign, ReportDocument
 from codesign.report.figures import figures
@@ -29,6 +29,9 @@ from codesign.report.tables import (
 )
 from codesign.report.verdict import csim_scope, verdict
 
+if TYPE_CHECKING:
+    import jinja2
+
 EVIDENCE_MEANING = {
     "analytic": "from a formula with a documented error",
     "predicted": "from the learned predictor",
@@ -45,6 +48,11 @@ EVIDENCE_MEANING = {
 
 def render_html(document: ReportDocument) -> str:
     """The page as text. It holds plotly.js and needs no network."""
+    return page_environment().get_template("report.html.j2").render(**_view(document), **page_parts())
+
+
+def page_environment() -> jinja2.Environment:
+    """What renders a page: everything is escaped, a name that the page was not given is an error."""
     import jinja2
     import markupsafe
 
@@ -53,7 +61,12 @@ def render_html(document: ReportDocument) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
     environment.filters["trusted"] = markupsafe.Markup
-    return environment.get_template("report.html.j2").render(**_view(document))
+    return environment
+
+
+def page_parts() -> dict[str, str]:
+    """What every page carries: style sheet, script, plotly.js, and the version that it names."""
+    return {"style": _asset("style.css"), "script": _asset("report.js"), "plotly": _plotly_script(), "version": importlib.metadata.version("codesign")}
 
 
 def _view(document: ReportDocument) -> dict[str, Any]:
@@ -75,10 +88,6 @@ def _view(document: ReportDocument) -> dict[str, Any]:
         "designs": _details(document),
         "provenance": provenance_rows(document),
         "evidence": _evidence_used(document),
-        "style": _asset("style.css"),
-        "script": _asset("report.js"),
-        "plotly": _plotly_script(),
-        "version": importlib.metadata.version("codesign"),
     }
 
 

@@ -43,7 +43,7 @@ def write_report(document: ReportDocument, folder: Path) -> ReportPaths:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            _replace(path, text)
+            replace_file(path, text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"the report cannot be written: {reason}", where=str(folder), remedy="Free the folder for writing or choose another") from None
@@ -65,8 +65,12 @@ def report_as_dict(document: ReportDocument) -> dict[str, Any]:
     }
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write to a neighbour first, then rename."""
+def replace_file(path: Path, text: str) -> None:
+    """Write to a neighbour first, then rename: a reader never sees half a file.
+
+    Raises:
+        OSError: it cannot be written; the old file, if any, stays.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

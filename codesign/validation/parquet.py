@@ -13,12 +13,13 @@ LARGEST = 1 << 30
 MOST_ROWS = 5_000_000
 
 
-def read_rows(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
+def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rows of a file as plain dictionaries.
 
     Args:
         path: the file.
         required: columns that it must have.
+        optional: columns that are read where it has them.
 
     Raises:
         InputError: no such file, not Parquet, too large, or a column is missing.
@@ -37,7 +38,7 @@ def read_rows(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
                 raise InputError(f"lacks the columns {', '.join(missing)}", where=str(path), remedy=f"It must have {', '.join(required)}")
             if count > MOST_ROWS:
                 raise InputError(f"has {count:,} rows", where=str(path), remedy=f"Give at most {MOST_ROWS:,}")
-            rows: list[dict[str, Any]] = opened.read(columns=[name for name in names if name in required]).to_pylist()
+            rows: list[dict[str, Any]] = opened.read(columns=[name for name in names if name in {*required, *optional}]).to_pylist()
     except (ArrowException, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

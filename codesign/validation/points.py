@@ -25,10 +25,12 @@ from codesign.validation.parquet import read_rows
 from codesign.validation.repository_rows import FORK, fork_projects, is_repository, project_of, repository_build, repository_model
 
 KPIS = ("latency_max", "ii_max", "lut", "ff", "dsp", "bram18")
-COLUMNS = (
-    "id", "group", "source", "device_part", "family", "clock_ns", "tool", "tool_version", "backend", "network_json", "weight_prec", "act_prec", "accum_prec",
-    "reuse_factor", "strategy", "io_type", "level", "ref", "notes", *KPIS, "stage", "success",
+REQUIRED = ("id", "group", "stage", "network_json")
+OPTIONAL = (
+    "source", "device_part", "clock_ns", "tool_version", "backend", "weight_prec", "act_prec", "accum_prec", "reuse_factor", "strategy", "io_type",
+    "level", "ref", *KPIS, "success",
 )  # fmt: skip
+COLUMNS = (*REQUIRED, *OPTIONAL)
 STAGES = {"hls_estimate": Stage.HLS_ESTIMATE, "post_synth": Stage.POST_SYNTH, "post_place": Stage.POST_SYNTH}
 DEFAULT_CLOCK_NS = 5.0
 """hls4ml's own default clock period."""
@@ -69,7 +71,7 @@ def read_designs(path: Path) -> list[MeasuredDesign]:
     Raises:
         InputError: the file is not such a table.
     """
-    rows = read_rows(path, COLUMNS)
+    rows = read_rows(path, REQUIRED, OPTIONAL)
     if not rows:
         raise InputError("has no row", where=str(path), remedy="Give a table with measured designs")
     families, forks = _families(rows), fork_projects(rows)

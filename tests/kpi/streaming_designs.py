@@ -62,15 +62,15 @@ def weighted_layers(draw: st.DrawFn) -> HlsLayer:
     if kind in CONVOLUTIONS:
         height = draw(small) if kind in {Kind.CONV2D, Kind.DEPTHWISE_CONV2D} else 1
         width = draw(st.integers(1, 20))
-        kernel = {"kernel_h": draw(st.integers(1, height)), "kernel_w": draw(st.integers(1, width))}
-        values |= kernel | {"in_h": height, "in_w": width, "out_h": height - kernel["kernel_h"] + 1, "out_w": width - kernel["kernel_w"] + 1}
+        kernel_h, kernel_w = draw(st.integers(1, height)), draw(st.integers(1, width))
+        values |= {"kernel_h": kernel_h, "kernel_w": kernel_w, "in_h": height, "in_w": width}
+        values |= {"out_h": height - kernel_h + 1, "out_w": width - kernel_w + 1}
         values |= {"pad_left": draw(st.integers(0, 1)), "pad_right": draw(st.integers(0, 1))}
         values["out_w"] += values["pad_left"] + values["pad_right"]
     if kind in RECURRENT:
         values |= {"in_w": draw(small)}
-    widths = {name: draw(st.integers(1, 20)) for name in ("weight_bits", "bias_bits", "input_bits", "output_bits", "accumulator_bits")}
-    peak = draw(st.sampled_from([0.0, 0.1, 1.0]))
-    return layer(kind, **values, **widths, weight_peak=peak)
+    values |= {name: draw(st.integers(1, 20)) for name in ("weight_bits", "bias_bits", "input_bits", "output_bits", "accumulator_bits")}
+    return layer(kind, **values, weight_peak=draw(st.sampled_from([0.0, 0.1, 1.0])))
 
 
 @st.composite

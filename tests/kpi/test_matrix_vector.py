@@ -13,7 +13,7 @@ from codesign.kpi.reuse import closest_legal, legal_reuse_factors
 from codesign.kpi.streaming.hls_table import Build, HlsTable, typical_peak
 from codesign.kpi.streaming.matrix_vector import MatrixVector, dsp_blocks
 from codesign.kpi.streaming.matrix_vector_terms import FF_TERMS, LUT_TERMS, accumulator_selector, selector
-from codesign.network.hls_model import HlsLayer, Kind, Strategy
+from codesign.network.hls_model import HlsLayer, Kind, Part, Strategy
 from tests.kpi.streaming_designs import V2019, V2020, VITIS, build, builds, dense, layer, model, units, weighted_layers
 
 Weight = tuple[int, int]
@@ -112,6 +112,7 @@ def test_units_of_convolutions() -> None:
     depthwise = units(layer(Kind.DEPTHWISE_CONV2D, out_c=4, **sides), build(reuse_factor=12, stream=True), V2020)
     assert (depthwise.inputs[0], depthwise.outputs[0], depthwise.products[0], depthwise.per_output[0]) == (36, 4, 36, 9)
     assert depthwise.multipliers[0] == 3
+    assert units(layer(Kind.DEPTHWISE_CONV2D, out_c=4, **sides), build(reuse_factor=4, stream=True), V2020).fold[0] == 2  # nine multipliers, four outputs
     assert plain.convolution.all()
     assert depthwise.convolution.all()
 
@@ -145,6 +146,7 @@ def test_significant_bits_are_those_of_the_largest_weight(bits: int, peak: float
     [
         (V2020, 4, 16, False, False), (V2020, 5, 16, False, True), (V2020, 6, 16, False, True), (V2019, 5, 16, False, True),
         (VITIS, 6, 16, False, False), (VITIS, 7, 16, False, True), (V2019, 8, 8, False, False), (V2019, 8, 9, False, True), (V2020, 14, 16, True, False),
+        (V2020, 16, 1, False, False), (V2020, 16, 2, False, True),
     ],
 )  # fmt: skip
 def test_which_multipliers_are_in_dsp(tool: Any, weight_bits: int, input_bits: int, logic_only: bool, expected: bool) -> None:
@@ -262,6 +264,16 @@ def test_adders_of_a_tree_are_the_additions_of_the_kernel() -> None:
     assert count(unit, "ff", "multiplier") == joined * 16 == 5 * 5 * 16
 
 
+@pytest.mark.parametrize(("fold", "stages"), [(2, 4), (3, 4), (4, 2), (5, 2), (6, 1), (7, 1), (8, 0)])
+def test_stages_between_selector_and_adder(fold: int, stages: int) -> None:
+    # RF of 3: multipliers select without a library selector
+    assert count(dense(3 * fold, 5, 3, V2019, stream=True), "ff", "selector_stage") == 5 * fold * stages * 16
+    # from RF of 4 on there is one, and a stage more, unless all inputs come in one word and are few
+    assert count(dense(8 * fold, 5, 8, V2019, stream=True, in_w=2), "ff", "selector_stage") == 5 * fold * (stages + 1) * 16
+    at_once = count(units(layer(Kind.DENSE, in_c=8 * fold, out_c=5 if fold < 5 else 64), build(True, reuse_factor=8), V2019), "ff", "selector_stage")
+    assert at_once == (5 if fold < 5 else 64) * fold * (stages + (fold == 8)) * 16
+
+
 def test_selectors_by_number_of_words() -> None:
     assert (selector(np.array([1.0, 2.0, 16.0, 32.0, 64.0])) * 16).tolist() == pytest.approx([9, 9, 66, 153, 273])
     assert float(selector(np.array([128.0]))[0]) == pytest.approx(2 * 273 / 16)
@@ -288,8 +300,7 @@ def test_terms_are_finite_and_not_negative(shape: HlsLayer, how: Build, tool: An
 @given(st.integers(1, 64), st.integers(1, 64), st.integers(2, 16), st.sampled_from([V2019, V2020, VITIS]))
 def test_larger_reuse_needs_no_more_multipliers_or_dsp(n_in: int, n_out: int, bits: int, tool: Any) -> None:
     sequential = [dense(n_in, n_out, rf, tool, weight_bits=bits, weight_peak=1.0) for rf in legal_reuse_factors(n_in, n_out)[1:]]
-    for cheaper in (lambda unit: unit.multipliers[0], lambda unit: dsp_blocks(unit)[0], lambda unit: unit.fold[0]):
-        figures = [cheaper(unit) for unit in sequential]
+    for figures in ([unit.multipliers[0] for unit in sequential], [dsp_blocks(unit)[0] for unit in sequential], [unit.fold[0] for unit in sequential]):
         assert figures == sorted(figures, reverse=True)
 
 
@@ -319,8 +330,6 @@ def test_more_zeros_never_cost_more_in_latency_strategy(n_in: int, n_out: int, b
 
 
 def test_line_buffers_and_layers_without_weights_have_no_unit() -> None:
-    from codesign.network.hls_model import Part
-
     table = HlsTable.from_models([model(layer(Kind.CONV1D, in_w=4, out_w=4, part=Part.LINE_BUFFER), layer(Kind.ACTIVATION, "relu"))], [build(stream=True)])
     assert len(MatrixVector(table, V2020)) == 0
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from codesign.validation.parquet import write_columns
-from codesign.validation.points import COLUMNS, KPIS
+from codesign.validation.points import KPIS, OPTIONAL, REQUIRED
 
 Row = dict[str, Any]
+COLUMNS = (*REQUIRED, *OPTIONAL)
 _NUMBER = iter(range(10**9))
 
 
@@ -53,12 +54,13 @@ def torc_lstm_row(n_in: int, n_state: int, reuse_factor: int = 16, **columns: An
 
 
 def project_row(n_in: int, n_out: int, source: str, group: str = "repo-network", **columns: Any) -> Row:
-    """A project of a public repository: a dense layer with ReLU in a stream."""
+    """A project of a public repository: a dense layer with ReLU, in a stream unless told otherwise."""
     types = {"accum_t": "ap_fixed<16,6>", "bias_t": "ap_fixed<8,1>", "weight_t": "ap_fixed<8,1>"}
-    dense = {"cfg": "config2", "kind": "dense_config", "n_in": n_in, "n_out": n_out, "reuse_factor": 8, "strategy": "nnet::resource"} | types
-    relu = {"cfg": "relu_config3", "kind": "activ_config", "n_in": n_out, "table_size": 1024, "io_type": "nnet::io_stream"}
+    latency = columns.get("strategy") == "latency"
+    dense = {"cfg": "config2", "kind": "dense_config", "n_in": n_in, "n_out": n_out, "reuse_factor": 1 if latency else 8} | types
+    relu = {"cfg": "relu_config3", "kind": "activ_config", "n_in": n_out, "table_size": 1024}
     named: Row = {"source": source, "level": "network", "device_part": "xc7z020-clg400-1", "clock_ns": "5.0", "tool_version": "2020.1"}
-    named |= {"io_type": "io_stream", "stage": "hls_estimate", "ref": f"{source}/report/myproject_csynth.xml@c0ffee"}
+    named |= {"io_type": "io_stream", "strategy": "resource", "stage": "hls_estimate", "ref": f"{source}/report/myproject_csynth.xml@c0ffee"}
     return _row(group, [dense, relu], **(named | columns))
 
 

@@ -14,8 +14,8 @@ from pyarrow import parquet
 from codesign.errors import InputError
 from codesign.kpi.streaming.flow import Flow, Stage, Tool
 from codesign.network.hls_model import HlsLayer, Kind, Strategy
-from codesign.validation.points import COLUMNS, KPIS, read_build, read_design, read_designs
-from tests.validation.tables import Row, dense_row, project_row, torc_convolution_row, torc_dense_row, torc_lstm_row, write_table
+from codesign.validation.points import KPIS, REQUIRED, read_build, read_design, read_designs
+from tests.validation.tables import COLUMNS, Row, dense_row, project_row, torc_convolution_row, torc_dense_row, torc_lstm_row, write_table
 
 
 def layers(row: Row) -> tuple[HlsLayer, ...]:
@@ -106,7 +106,7 @@ def test_repositories_that_share_a_network_are_one_architecture(tmp_path: Path) 
     ("damage", "message"),
     [
         (lambda path: write_table(path.parent, []), "has no row"),
-        (lambda path: parquet.write_table(parquet.read_table(path).drop_columns(["stage", "lut"]), path), "lacks the columns lut, stage"),
+        (lambda path: parquet.write_table(parquet.read_table(path).drop_columns(["stage", "id"]), path), "lacks the columns id, stage"),
         (lambda path: path.write_bytes(b""), "not a Parquet file"),
         (lambda path: path.write_bytes(b"id,group\n1,2\n"), "not a Parquet file"),
         (lambda path: path.write_bytes(path.read_bytes()[:-40]), "not a Parquet file"),
@@ -122,10 +122,17 @@ def test_tables_that_cannot_be_read(tmp_path: Path, damage: Callable[[Path], obj
     assert "points.parquet" in str(caught.value)
 
 
+def test_columns_that_a_table_may_lack(tmp_path: Path) -> None:
+    path = write_table(tmp_path, [dense_row(4, 4, lut=12.0)])
+    parquet.write_table(parquet.read_table(path).select(list(REQUIRED)), path)
+    (design,) = read_designs(path)
+    assert (design.skipped, design.measured, design.succeeded) == ("", {}, True)
+
+
 def test_columns_of_other_types(tmp_path: Path) -> None:
     row = dense_row(4, 4, lut=12.0)
     columns: dict[str, Any] = {name: [row[name]] for name in COLUMNS}
-    columns |= {"lut": [12], "clock_ns": [5.0], "success": [True], "reuse_factor": [2], "id": [7], "notes": [b"\xff"]}
+    columns |= {"lut": [12], "clock_ns": [5.0], "success": [True], "reuse_factor": [2], "id": [7], "ref": [b"\xff"]}
     path = tmp_path / "typed.parquet"
     parquet.write_table(pyarrow.table(columns), path)
     (design,) = read_designs(path)

@@ -183,9 +183,9 @@ class MatrixVector:
 
     @cached_property
     def in_dsp(self) -> Mask:
-        """Multipliers wide enough for a DSP block."""
+        """Multipliers wide enough for a DSP block; an input of one bit only selects."""
         narrowest = NARROWEST_IN_DSP[self.tool]
-        wide = (self.weight_bits >= narrowest) & (self.weight_bits + self.input_bits > WIDEST_IN_LOGIC)
+        wide = (self.weight_bits >= narrowest) & (self.weight_bits + self.input_bits > WIDEST_IN_LOGIC) & (self.input_bits > 1)
         return np.asarray(wide & (self.rows.logic_only == 0))
 
     @cached_property
@@ -241,13 +241,16 @@ SHARE_OF_TERNARY = 0.45
 def dsp_blocks(unit: MatrixVector) -> FloatArray:
     """DSP blocks (q,).
 
-    Sequential: one for each multiplier, exact; Vivado HLS drops one whose constants turn out narrow. Unrolled: the
-    expected number of distinct constants of three digits and more. Shared: as many as allowed.
+    Sequential: one for each multiplier, exact; Vivado HLS drops one whose constants turn out narrow. Unrolled by Vivado
+    HLS: the expected number of distinct constants of three digits and more, as many as allowed where multipliers are
+    shared. Unrolled by Vitis HLS: the constants worth a multiplier.
     """
-    vivado = unit.tool is not Tool.VITIS_HLS
-    dropped = (unit.significant_bits < NARROWEST_IN_DSP[unit.tool]) if vivado else np.zeros(len(unit), dtype=np.bool_)
-    sequential = np.where(unit.in_dsp, (unit.multipliers - dropped) * unit.blocks, 0.0)
-    allowed = unit.rows.logic_only == 0
-    hard = np.where(allowed, unit.constants.dsp, 0.0)
-    shared = np.where(unit.shared, np.minimum(unit.shared_multipliers, hard), np.where(unit.latency_strategy & (unit.reuse > 1), 0.0, np.rint(hard)))
-    return np.where(unit.sequential, np.maximum(sequential, 0.0), np.where(unit.distributed, 0.0, shared))
+    if unit.tool is Tool.VITIS_HLS:
+        sequential, unrolled = unit.multipliers, np.ceil(unit.worth_a_multiplier)
+    else:
+        sequential = unit.multipliers - (unit.significant_bits < NARROWEST_IN_DSP[unit.tool])
+        hard = unit.constants.dsp
+        unshared = np.where(unit.latency_strategy & (unit.reuse > 1), 0.0, np.rint(hard))
+        unrolled = np.where(unit.shared, np.minimum(unit.shared_multipliers, hard), unshared)
+    unrolled = np.where(unit.distributed | (unit.rows.logic_only > 0), 0.0, unrolled)
+    return np.where(unit.sequential, np.where(unit.in_dsp, np.maximum(sequential, 0.0) * unit.blocks, 0.0), unrolled)

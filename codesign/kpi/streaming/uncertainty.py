@@ -32,8 +32,9 @@ class DesignClass(IntEnum):
     STREAM_LAYER = 2
     """io_stream."""
     SEQUENTIAL_NETWORK = 3
-    """io_parallel, some layer in Resource strategy with RF > 1."""
+    """io_parallel, all layers with weights in Resource strategy with RF > 1."""
     UNROLLED_NETWORK = 4
+    """io_parallel otherwise: some layer is unrolled, or none has weights."""
     STREAM_NETWORK = 5
 
 
@@ -66,9 +67,9 @@ def error_record() -> ErrorRecord:
 def design_classes(table: HlsTable) -> NDArray[np.int64]:
     """Class of each design (n,), as `DesignClass`."""
     stream = table.largest(table.stream.astype(np.float64)) > 0
-    sequential = (
-        table.largest((table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)).astype(np.float64)) > 0
-    )
+    in_turn = (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)
+    unrolled = table.largest((table.weighted & ~in_turn).astype(np.float64)) > 0
+    sequential = ~unrolled & (table.largest((table.weighted & in_turn).astype(np.float64)) > 0)
     layer = np.where(stream, DesignClass.STREAM_LAYER, np.where(sequential, DesignClass.SEQUENTIAL_LAYER, DesignClass.UNROLLED_LAYER))
     several = table.total(np.ones(len(table))) > 1
     return np.where(several, layer + DesignClass.SEQUENTIAL_NETWORK, layer).astype(np.int64)
