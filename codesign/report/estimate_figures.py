@@ -53,10 +53,14 @@ def as_point(estimate: ModelEstimate) -> SweepPoint:
 
 
 def best_settings(sweep: Sequence[SweepPoint], advice: Advice | None) -> tuple[SweepPoint, ...]:
-    """Settings that no other beats in latency and in the share of the fullest resource, fastest first; the advised one too."""
+    """Settings that no other beats in latency and in the share of the fullest resource, fastest first.
+
+    Of several with the advised latency only the advised one is kept.
+    """
     found = [point for point in sweep if not point.uniform]
     if advice is not None:
-        found.append(as_point(advice.estimate))
+        advised = as_point(advice.estimate)
+        found = [advised, *(point for point in found if not math.isclose(point.latency_us, advised.latency_us, rel_tol=1e-9))]
     kept: list[SweepPoint] = []
     for point in sorted(found, key=lambda each: (each.latency_us, each.largest)):
         if not kept or point.largest < kept[-1].largest:
@@ -85,10 +89,9 @@ def trade_off(estimate: ModelEstimate, advice: Advice | None, sweep: Sequence[Sw
     layout = base_layout(
         xaxis=kpi_axis("latency_us", scale, [point.latency_us for point in drawn]),
         yaxis=_share_axis("Share of the fullest resource (%)", shares),
-        shapes=_full(),
-        annotations=[_full_label()],
+        shapes=[_beyond()],
     )
-    layout["margin"] = {**layout["margin"], "t": 48}
+    data.append(_full(layout["xaxis"], drawn, scale))
     return Figure(
         key="figure-trade-off",
         title="Latency against resources",
@@ -126,10 +129,9 @@ def resource_lines(estimate: ModelEstimate, advice: Advice | None, sweep: Sequen
     layout = base_layout(
         xaxis=kpi_axis("latency_us", scale, [point.latency_us for point in best]),
         yaxis=_share_axis("Share of what may be used (%)", shares),
-        shapes=_full(),
-        annotations=[_full_label()],
+        shapes=[_beyond()],
     )
-    layout["margin"] = {**layout["margin"], "t": 48}
+    data.append(_full(layout["xaxis"], best, scale))
     if advice is not None:
         latency = advice.estimate.kpis["latency_us"].value * scale.factor
         upright = {"type": "line", "xref": "x", "yref": "paper", "x0": latency, "x1": latency, "y0": 0, "y1": 1}
@@ -209,16 +211,14 @@ def _share_axis(title: str, percents: Sequence[float]) -> dict[str, Any]:
     return axis(title, type="log", range=[low - pad, high + pad], **log_ticks(10 ** (low - pad), 10 ** (high + pad)))
 
 
-def _full() -> list[dict[str, Any]]:
-    """The line at 100 % and a tint beyond it."""
-    across = {"xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 100.0, "layer": "below"}
-    return [
-        {"type": "rect", **across, "y1": 1e3 * MOST_SHARE, "fillcolor": "var(--bad)", "opacity": 0.07, "line": {"width": 0}},
-        {"type": "line", **across, "y1": 100.0, "line": {"color": INK, "width": 1, "dash": "dot"}},
-    ]
+def _beyond() -> dict[str, Any]:
+    """A tint over shares beyond 100 %."""
+    place = {"xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 100.0, "y1": 1e3 * MOST_SHARE, "layer": "below"}
+    return {"type": "rect", **place, "fillcolor": "var(--bad)", "opacity": 0.07, "line": {"width": 0}}
 
 
-def _full_label() -> dict[str, Any]:
-    """Words at the right end of the line at 100 %; annotations take the logarithm on such an axis."""
-    place = {"xref": "paper", "yref": "y", "x": 1, "y": 2.0, "xanchor": "right", "yanchor": "bottom"}
-    return {**place, "showarrow": False, "text": f"100{THIN}%: all that may be used", "font": {"size": 12, "color": GREY}}
+def _full(x: Mapping[str, Any], points: Sequence[SweepPoint], scale: Scale) -> dict[str, Any]:
+    """The line at 100 % across the axis ``x``, named in the legend."""
+    ends = [10**end for end in x["range"]] if "range" in x else [extreme(point.latency_us * scale.factor for point in points) for extreme in (min, max)]
+    line = {"color": INK, "width": 1.5, "dash": "dot"}
+    return {"type": "scatter", "mode": "lines", "name": f"100{THIN}%: all that may be used", "x": ends, "y": [100.0, 100.0], "line": line, "hoverinfo": "skip"}

@@ -113,12 +113,7 @@ def _headline(request: Request, estimate: ModelEstimate, advice: Advice | None) 
 
 def _sentences(estimate: ModelEstimate, advice: Advice | None) -> list[str]:
     """What was found, for the model as given and for the advised setting."""
-    found = [f"As given: {_binding(estimate)}; latency {_latency(estimate)}, power {_power(estimate)}."]
-    stopped = _stopped(estimate)
-    if len(stopped) > 1:
-        more = f" and {count(len(stopped) - LISTED)} more" if len(stopped) > LISTED else ""
-        listed = ", ".join(stopped[:LISTED]) if more else names(stopped)
-        found.append(f"As given, the tools are likely to fail on {count(len(stopped))} layers: {listed}{more}.")
+    found = [f"As given: latency {_latency(estimate)}, power {_power(estimate)}; {_fullest(estimate)}.", *_failures(estimate)]
     if advice is None:
         found.append("No layer has weights, so there is no reuse factor to choose.")
         return found
@@ -131,10 +126,22 @@ def _sentences(estimate: ModelEstimate, advice: Advice | None) -> list[str]:
         )
         same = "" if changes(estimate, advice) else " These are the reuse factors as given."
         cycles = plural(round(best.kpis["latency_cycles"].value), "cycle")
-        found.append(f"Advised: {cycles}, {_latency(best)}, with {_fullest(best)}; power {_power(best)}.{same} {proof}")
+        found.append(f"Advised: {cycles}, {_latency(best)}, power {_power(best)}; {_fullest(best)}.{same} {proof}")
     else:
-        found.append(f"The setting that comes closest: {_binding(best)}; latency {_latency(best)}, power {_power(best)}.")
+        found.append(f"The setting that comes closest: latency {_latency(best)}, power {_power(best)}; {_fullest(best)}.")
+        found += _failures(best) if changes(estimate, advice) else []
     return found
+
+
+def _failures(estimate: ModelEstimate) -> list[str]:
+    """A sentence about the layers that are likely to stop the tools."""
+    first = next((layer for layer in estimate.layers if layer.failure >= LIKELY), None)
+    if first is None:
+        return []
+    others = [brief(layer.name) for layer in estimate.layers if layer.failure >= LIKELY and layer is not first]
+    listed = [*others[:LISTED], *([f"{count(len(others) - LISTED)} more"] if len(others) > LISTED else [])]
+    also = f" The same holds for {names(listed)}." if others else ""
+    return [f"The tools are likely to fail on layer {brief(first.name)}: {first.obstacle}.{also}"]
 
 
 def _steps(model: HlsModel, estimate: ModelEstimate, advice: Advice | None) -> list[tuple[str, str]]:
@@ -164,22 +171,17 @@ def _cards(estimate: ModelEstimate, advice: Advice | None) -> list[dict[str, Any
             "rows": card_rows(each),
             "shares": [(kpi_short(name), share_text(share), min(share, 1.0), share > 1.0) for name, share in each.utilisation.items()],
             "fits": each.fits,
-            "stopped": len(_stopped(each)),
+            "stopped": sum(layer.failure >= LIKELY for layer in each.layers),
         }
         for word, each in held
     ]
-
-
-def _stopped(estimate: ModelEstimate) -> list[str]:
-    """Layers on which the tools are likely to fail."""
-    return [brief(layer.name) for layer in estimate.layers if layer.failure >= LIKELY]
 
 
 def _binding(estimate: ModelEstimate) -> str:
     """What is in the way, or comes closest to it."""
     stopped = next((layer for layer in estimate.layers if layer.failure >= LIKELY), None)
     if stopped is not None:
-        return f"layer {brief(stopped.name)}: {stopped.obstacle}"
+        return f"the tools are likely to fail on layer {brief(stopped.name)}"
     return _fullest(estimate)
 
 

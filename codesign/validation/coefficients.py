@@ -11,10 +11,11 @@ from codesign.catalogue import Quantity
 from codesign.kpi.streaming import element_terms, matrix_vector_terms
 from codesign.kpi.streaming import prices as stored
 from codesign.kpi.streaming.flow import Flow
-from codesign.kpi.streaming.uncertainty import FIGURES, DesignClass, design_classes, error_record
+from codesign.kpi.streaming.uncertainty import FIGURES, DesignClass, design_classes, error_record, interval
 from codesign.kpi.template_model import FloatArray
 from codesign.validation.fit_plan import (
     BASES,
+    COUNTED,
     FOUND,
     FOUND_SYNTHESISED,
     REPLACED,
@@ -79,15 +80,15 @@ class Fitted:
             figures = dict(predicted.figures)
             for resource in RESOURCES:
                 if design.id in self.predictions[resource]:
-                    value, (old, low, high) = self.predictions[resource][design.id], figures[resource]
-                    # The interval's width is a factor and a constant: move it with the value.
-                    figures[resource] = (
-                        value,
-                        max(0.0, low + (value - old) * (low / old if old else 1.0)),
-                        high + (value - old) * (high / old if old else 1.0),
-                    )
+                    figures[resource] = _with_interval(design, resource, self.predictions[resource][design.id])
             found[place] = Predicted(figures, predicted.failure, predicted.obstacle)
         return found
+
+
+def _with_interval(design: MeasuredDesign, resource: str, value: float) -> tuple[float, float, float]:
+    """A prediction with the interval that the stored errors give it."""
+    low, high = interval(design.flow, resource, np.array([value]), design_classes(design_table([design])))
+    return value, float(np.floor(low[0])), float(np.ceil(high[0]))
 
 
 def fit_all(designs: Sequence[MeasuredDesign]) -> Fitted:
@@ -101,6 +102,9 @@ def fit_all(designs: Sequence[MeasuredDesign]) -> Fitted:
         for resource, names in resources.items():
             nothing = {name: Quantity(value=0.0, unit=_unit(resource, name), source="replaced by this flow's own terms") for name in names}
             fitted.add(flow, resource, {name: zero for name, zero in nothing.items() if name not in fitted.prices.get(flow, {}).get(resource, {})})
+    for flow, counted in COUNTED.items():
+        for resource, (name, source) in counted.items():
+            fitted.add(flow, resource, {name: Quantity(value=1.0, unit=_unit(resource, name), source=source)})
     synthesised = [design for design in designs if design.group in FOUND_SYNTHESISED]
     for flow in BASES:
         if flow.stage is not VIVADO_2020.stage:
@@ -280,8 +284,8 @@ def _error_lines(residuals: Mapping[tuple[Flow, DesignClass, str], list[tuple[fl
     if len(rows) < FEW:
         rows = [pair for (_, other, name), found in residuals.items() if other is group and name == figure for pair in found]
         source, wider = "no rows of its own: all flows, doubled", 2.0
-    measured, found = np.array(rows).T
-    relative, absolute = error_of(measured, found, SLACK[figure])
+    measured, found = np.array(rows, dtype=np.float64).reshape(-1, 2).T
+    relative, absolute = error_of(measured, found, SLACK[figure]) if rows else (LARGEST, SLACK[figure])
     if wider > 1.0:  # exact elsewhere is not exact here
         relative, absolute = max(relative, LEAST_BORROWED), max(absolute, SLACK[figure])
     relative = round(relative * wider, 4)
