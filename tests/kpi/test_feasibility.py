@@ -33,7 +33,8 @@ def dense(n_in: int, n_out: int, strategy: Strategy = Strategy.RESOURCE, reuse: 
         (256, 224, Strategy.LATENCY, 512, Obstacle.PARTITION),
         (160, 96, Strategy.RESOURCE, 1, Obstacle.UNROLL), (64, 224, Strategy.RESOURCE, 1, Obstacle.UNROLL),
         (256, 256, Strategy.RESOURCE, 1024, Obstacle.NONE), (64, 32, Strategy.RESOURCE, 1, Obstacle.NONE), (32, 32, Strategy.LATENCY, 1, Obstacle.NONE),
-        (96, 32, Strategy.LATENCY, 1, Obstacle.TIMEOUT), (256, 256, Strategy.DISTRIBUTED_ARITHMETIC, 1, Obstacle.NONE),
+        (96, 32, Strategy.LATENCY, 1, Obstacle.TIMEOUT), (70, 40, Strategy.LATENCY, 1, Obstacle.TIMEOUT),
+        (256, 256, Strategy.DISTRIBUTED_ARITHMETIC, 1, Obstacle.NONE),
     ],
 )  # fmt: skip
 def test_what_stops_the_tools(n_in: int, n_out: int, strategy: Strategy, reuse: int, obstacle: Obstacle) -> None:
@@ -56,6 +57,12 @@ def test_probability_by_the_formula() -> None:
     # ten multipliers, but an output of 4,000 products
     assert dense(4000, 10, reuse=4000)[0] == pytest.approx(logistic(4000, LIMIT, 0.06))
     assert dense(10, 4000, reuse=40000)[0] == pytest.approx(logistic(4000, LIMIT, 0.06))
+
+
+def test_just_below_the_limit_time_outs_are_the_reason() -> None:
+    failure, obstacle = dense(349, 10, Strategy.LATENCY)
+    assert failure == pytest.approx(0.559, abs=0.001)
+    assert obstacle is Obstacle.TIMEOUT
 
 
 def test_share_is_the_size_over_the_one_at_which_half_fail() -> None:

@@ -77,6 +77,14 @@ def test_without_streams_nothing_is_padded_and_depthwise_layers_are_unrolled() -
     assert [table.strategy[row] for row in (0, 2, 5)] == [Strategy.RESOURCE, Strategy.LATENCY, Strategy.RESOURCE]
 
 
+def test_padding_may_differ_from_side_to_side() -> None:
+    pads: dict[str, Any] = {"pad_top": 1, "pad_bottom": 2, "pad_left": 3, "pad_right": 5}
+    table = table_of(model(layer(Kind.CONV2D, in_c=2, out_c=2, **MAP, **(WINDOW | pads))), build(stream=True))
+    assert rows_of(table, "kind", "in_h", "in_w", "out_h", "out_w") == [(Kind.PADDING, 8, 6, 11, 14), (Kind.CONV2D, 11, 14, 8, 6)]
+    pool = table_of(model(layer(Kind.POOL, in_c=2, out_c=2, pad_right=1, **MAP)), build(stream=True))
+    assert rows_of(pool, "kind", "in_w", "out_w") == [(Kind.PADDING, 6, 7), (Kind.POOL, 7, 6)]
+
+
 def test_a_choice_by_name_goes_before_the_layers_own_and_that_before_the_builds() -> None:
     how = build(reuse_factor=480, chosen={"dense": 8})
     assert [how.asked(each) for each in small_network() if each.name in {"conv", "dense"}] == [480, 8]
@@ -193,6 +201,16 @@ def test_a_searched_network_has_the_rows_of_the_same_network_read_from_a_file(st
     assert found.readers[order].tolist() == expected.readers.tolist()
     if stream:
         assert found.input_words[order][-1] == expected.input_words[-1] == 1
+
+
+def test_the_search_pads_both_sides_of_both_axes() -> None:
+    conv = searched(Op.CONV2D, "conv", 0, in_h=8, in_w=6, out_h=8, out_w=6, kernel_h=5, kernel_w=3, pad_h=2, pad_w=1, **WEIGHTS)
+    table = LayerTable.from_graphs([LayerGraph([searched(Op.INPUT, "input", -1, out_h=8, out_w=6), conv])])
+    arguments: dict[str, Any] = {"resource": np.array([True]), "clock_ns": np.array([5.0]), "series7": False}
+    found = HlsTable.from_layer_table(table, np.array([[1, 4]]), stream=np.array([True]), **arguments)
+    assert rows_of(found, "kind", "in_h", "in_w", "out_h", "out_w", "reuse") == [(Kind.PADDING, 8, 6, 12, 8, 1), (Kind.CONV2D, 12, 8, 8, 6, 4)]
+    parallel = HlsTable.from_layer_table(table, np.array([[1, 4]]), stream=np.array([False]), **arguments)
+    assert rows_of(parallel, "kind", "in_h", "in_w") == [(Kind.CONV2D, 8, 6)]
 
 
 def test_the_search_counts_words_before_a_flattened_dense_layer() -> None:

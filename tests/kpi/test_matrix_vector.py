@@ -257,6 +257,62 @@ def test_terms_of_a_folded_dense_layer() -> None:
     }  # fmt: skip
 
 
+def test_terms_of_unrolled_layers() -> None:
+    for strategy, product in ((Strategy.RESOURCE, "constant_product"), (Strategy.LATENCY, "constant_product_latency")):
+        unit = dense(16, 8, strategy=strategy, input_bits=12, weight_peak=1.0)
+        found = built(unit)
+        assert found["lut dense_layer"] == found["ff dense_layer"] == 1
+        assert found["lut adder"] == found["lut latency_sum"] == unit.nonzero[0] * 16
+        assert found["lut constant_adder"] == unit.constants.two[0] * (12 + 8)
+        assert found[f"lut {product}"] == unit.constants.hard[0] > 0
+        assert not {"lut constant_product", "lut constant_product_latency", f"lut {product}"} - {f"lut {product}"} & set(found)
+        assert unit.constants.hard[0] != unit.constants.two[0]
+
+
+def test_pipeline_registers_by_fabric_and_clock() -> None:
+    def registers(**values: Any) -> float:
+        unit = dense(64, 32, tool=VITIS, strategy=Strategy.LATENCY, **values)
+        return count(unit, "ff", "latency_sum") / (float(unit.nonzero[0]) * 16)
+
+    found = [registers(series7=True), registers(), registers(series7=True, clock_ns=2.5), registers(clock_ns=2.5)]
+    assert found == pytest.approx([1.0, 0.35, 2.0, 0.7])
+    shallow = dense(64, 32, strategy=Strategy.LATENCY)  # Vivado HLS on UltraScale: one register, counted by its own terms
+    assert count(shallow, "ff", "latency_sum") == 0
+    assert count(shallow, "ff", "latency_adder") == shallow.nonzero[0]
+
+
+def test_weights_are_in_lut_after_vitis_where_memories_are_small() -> None:
+    assert count(dense(88, 16, 88, VITIS), "lut", "weight_rom") == 88 * 16 * 8
+    assert count(dense(89, 16, 89, VITIS), "lut", "weight_rom") == 0
+    assert count(dense(128, 16, 1024, VITIS), "lut", "weight_rom") == 0
+    assert count(dense(128, 16, 2048, VITIS), "lut", "weight_rom") == 128 * 16 * 8  # more than 1,024 words
+    assert count(dense(128, 4, 512, VITIS, weight_bits=7), "lut", "weight_rom") == 128 * 4 * 7  # narrower than a byte
+
+
+def test_a_single_multiplier_decodes_its_index_from_a_memory() -> None:
+    assert count(dense(16, 16, 256), "lut", "accumulator_alone") == 16 * 16  # 256 words of 4 bits
+    assert count(dense(15, 16, 240), "lut", "accumulator_alone") == 0
+    assert count(dense(16, 32, 256), "lut", "accumulator_alone") == 0  # two multipliers
+    assert count(dense(16, 16, 256), "ff", "accumulator_alone") == count(dense(16, 16, 256), "ff", "accumulator_copy") == 16 * 16
+
+
+def test_convolutions_that_share_a_multiplier_among_four_outputs() -> None:
+    def stages(reuse: int, kind: Kind = Kind.CONV1D) -> float:
+        return count(units(layer(kind, kernel_w=1, in_c=12, out_c=12), build(True, reuse_factor=reuse), V2019), "ff", "four_outputs_convolution")
+
+    assert [stages(reuse) for reuse in (12, 24, 36, 48, 72)] == [0, 0, 0, 1, 0]
+    assert stages(48, Kind.DENSE) == 0
+
+
+@pytest.mark.parametrize(("n_in", "n_out", "bits"), [(16, 16, 8), (64, 64, 4), (32, 8, 6)])
+def test_distributed_arithmetic_shares_adders(n_in: int, n_out: int, bits: int) -> None:
+    unit = dense(n_in, n_out, strategy=Strategy.DISTRIBUTED_ARITHMETIC, weight_bits=bits, weight_peak=1.0)
+    alone = n_in * n_out * (bits / 3 + 1 / 9) - n_out  # an adder for each non-zero digit but one of each output
+    widest = 16 + bits + float(np.log2(n_in))
+    assert 0.2 * alone * 16 < count(unit, "lut", "shared_adder") < alone * widest
+    assert count(dense(n_in, n_out), "lut", "shared_adder") == 0
+
+
 def test_adders_of_a_tree_are_the_additions_of_the_kernel() -> None:
     trace = folded_kernel(24, 5, 4)
     joined = sum(products - 1 for products in Counter(output for _, output in trace.cycles[0].values()).values())

@@ -182,6 +182,34 @@ def test_turns_of_constants_that_share_multipliers() -> None:
     assert shared_cycles(dense(64, 32, 2, VITIS, strategy=Strategy.LATENCY, weight_bits=16))[0] == 2
 
 
+def test_a_dense_layer_of_vivado_2019_in_a_stream() -> None:
+    # selectors among 512 words and more take stages, fewer with more products side by side
+    for fold, stages in ((1, 0), (2, 27), (4, 12), (8, 0)):
+        wide = layer(Kind.DENSE, in_c=512 * fold, in_w=16, out_c=4)
+        assert cycles_of(wide, 512, V2019, stream=True)[0] == latency(units(wide, build(True, reuse_factor=512), V2019)) + 16 + 2 + stages
+    # who writes the stream is not known: 8 values a word of up to 127 inputs, more of wider ones
+    for n_in, word in ((96, 8.0), (128, 12.0), (1024, 12 * 8**0.12)):
+        unknown = layer(Kind.DENSE, in_c=n_in, out_c=16)
+        inner = latency(units(unknown, build(True, reuse_factor=32), V2019))
+        assert cycles_of(unknown, 32, V2019, stream=True)[0] == pytest.approx(inner + n_in / word + 2)
+
+
+def test_steps_of_vivado_2019() -> None:
+    # N-TORC, LSTM of 16 inputs: ids 3154 (8 units, 8 steps), 3108, 3090 (16 units; 8 and 16 steps); exact
+    for units_of, steps, reuse, cycles in ((8, 8, 1, 209), (16, 8, 64, 745), (16, 16, 512, 8657)):
+        lstm = layer(Kind.LSTM, in_w=steps, in_c=16, out_c=units_of, weight_bits=16)
+        assert cycles_of(lstm, reuse, V2019, stream=True)[0] == cycles
+    # id 3089: within 3 %
+    assert cycles_of(layer(Kind.LSTM, in_w=16, in_c=16, out_c=16, weight_bits=16), 4, V2019, stream=True)[0] == pytest.approx(545, rel=0.03)
+
+
+def test_memories_beyond_the_partition_limit_feed_two_weights_a_cycle() -> None:
+    limited = dense(128, 64, 16, VITIS, strategy=Strategy.LATENCY, weight_bits=4)
+    assert shared_cycles(limited)[0] == 16  # 64 cycles, but no more than the reuse factor
+    assert shared_cycles(dense(128, 64, 16, VITIS, strategy=Strategy.LATENCY, weight_bits=4, stream=True))[0] == 4
+    assert shared_cycles(dense(128, 32, 16, VITIS, strategy=Strategy.LATENCY, weight_bits=4))[0] == 4
+
+
 @given(st.integers(1, 200), st.integers(2, 16), st.sampled_from([2.5, 5.0, 10.0]), st.booleans())
 def test_distributed_arithmetic_needs_a_level_of_adders_for_each_halving(n_in: int, bits: int, clock_ns: float, series7: bool) -> None:
     unit = dense(n_in, 4, weight_bits=bits, strategy=Strategy.DISTRIBUTED_ARITHMETIC, clock_ns=clock_ns, series7=series7)
@@ -228,6 +256,8 @@ def test_a_dense_layer_in_a_stream_reads_its_words_first() -> None:
     inner = latency(units(words, build(True, reuse_factor=32), VITIS))
     assert cycles_of(words, 32, VITIS, stream=True) == (inner + 8 + 3, inner + 8 + 3)
     assert cycles_of(at_once, 32, VITIS) == (34, 32)
+    known = layer(Kind.DENSE, in_c=4, out_c=4)
+    assert cycles_of(known, 4, VITIS, stream=True) == (latency(units(known, build(True, reuse_factor=4), VITIS)) + 2,) * 2
     inner_2019 = latency(units(words, build(True, reuse_factor=32), V2019))
     assert cycles_of(words, 32, V2019, stream=True)[0] == inner_2019 + 8 + 2
 

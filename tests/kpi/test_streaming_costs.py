@@ -64,6 +64,16 @@ def test_unrolled_layers_are_one_pipeline() -> None:
     assert network_costs(dense_chain(Strategy.RESOURCE, 1), rows, SYNTHESISED[VITIS]).interval[0] == 2
 
 
+def test_handover_between_unrolled_layers() -> None:
+    for rows in (1, 2, 20):
+        network = chain(*(layer(Kind.DENSE, f"layer{row}", in_c=4, out_c=4) for row in range(rows)))
+        found = [
+            network_costs(HlsTable.from_models([network], [build(series7=series7)]), by_hand([2] * rows, [1] * rows, [2] * rows), SYNTHESISED[VITIS]).latency[0]
+            for series7 in (False, True)
+        ]
+        assert found == {1: [2, 2], 2: [round(4 + 0.6), 6], 20: [46, 60]}[rows]
+
+
 def test_a_layer_alone_has_neither_handover_nor_wait() -> None:
     table = HlsTable.from_models([model(layer(Kind.DENSE, in_c=8, out_c=8))], [build(reuse_factor=8)])
     found = network_costs(table, by_hand([10], [8], [10]), SYNTHESISED[VITIS])
@@ -92,6 +102,13 @@ def test_first_result_of_layers_with_weights() -> None:
         parallel = HlsTable.from_models([model(conv)], [build(reuse_factor=18)])
         alone = layer_costs(parallel, MatrixVector(parallel, flow.tool), flow)
         assert alone.fill[0] == alone.latency[0]
+
+
+def test_the_first_result_is_never_after_the_last() -> None:
+    flow = ESTIMATE[VITIS]
+    table = HlsTable.from_models([model(layer(Kind.CONV1D, in_w=2, in_c=2, out_w=2, out_c=2))], [build(True, Strategy.LATENCY)])
+    found = layer_costs(table, MatrixVector(table, flow.tool), flow)
+    assert found.fill[0] == found.latency[0] < 16
 
 
 def test_a_layers_cost_is_price_times_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from codesign.kpi.streaming.elements import SRL_WORDS, Elements, clips_slowly
 from codesign.kpi.streaming.flow import EARLY, Tool
 from codesign.kpi.streaming.hls_table import FUNCTIONS, Mask
-from codesign.kpi.streaming.terms import Term, Terms
+from codesign.kpi.streaming.terms import Term, Terms, once
 from codesign.kpi.template_model import FloatArray
 from codesign.network.hls_model import Kind, Part
 
@@ -27,6 +27,7 @@ def _among(mask: Mask, count: FloatArray) -> FloatArray:
     return np.where(mask, count, 0.0)
 
 
+@once
 def _saturates(elements: Elements) -> Mask:
     return np.asarray(elements.relu & (elements.rows.saturates > 0))
 
@@ -47,6 +48,7 @@ def fifo_luts(elements: Elements) -> FloatArray:
     return _among(elements.short_fifo, luts)
 
 
+@once
 def comparisons(elements: Elements) -> FloatArray:
     """Comparisons or additions (m,) that whole pools make side by side, but for the one of a global pool in a stream."""
     windows = np.where(elements.stream, 1.0, elements.out_positions) * elements.rows.in_c
@@ -54,12 +56,14 @@ def comparisons(elements: Elements) -> FloatArray:
     return np.select([elements.pool, elements.global_pool], [windows * np.maximum(elements.window_area - 1.0, 0.0), everywhere], 0.0)
 
 
+@once
 def accumulator_bits(elements: Elements) -> FloatArray:
     """Bits (m,) that a global pool in a stream collects: a largest value, or a sum, for each channel."""
     growth = np.where(elements.rows.function == FUNCTIONS["max"], 0.0, np.ceil(np.log2(np.maximum(elements.positions, 1.0))))
     return _among(elements.global_pool & elements.stream, elements.rows.in_c * (growth + elements.rows.input_bits))
 
 
+@once
 def _window_layer(elements: Elements) -> Mask:
     """Convolutions whose part holds the window."""
     part = elements.whole | (elements.rows.part == Part.PRODUCT)
@@ -71,6 +75,7 @@ def line_register_bits(elements: Elements) -> FloatArray:
     return elements.line_bits * (LINE_ENDS if elements.tool is Tool.VIVADO_HLS_2020 else 0.0)
 
 
+@once
 def _any_softmax(elements: Elements) -> Mask:
     return np.asarray(elements.softmax | elements.argmax)
 
@@ -85,6 +90,7 @@ def _softmax_stages(elements: Elements) -> FloatArray:
     return np.where(elements.series7, 3.3 * 5.0 / elements.rows.clock_ns, 1.0)
 
 
+@once
 def _simple(elements: Elements) -> Mask:
     """Layers of a stream with little control."""
     return np.asarray(elements.stream & elements.rows.of_kind(Kind.ACTIVATION, Kind.MERGE, Kind.CONCATENATE))
@@ -96,10 +102,12 @@ def _controlled(elements: Elements) -> Mask:
     return np.asarray(elements.stream & (loops | elements.pool | elements.global_pool))
 
 
+@once
 def _counter_bits(elements: Elements) -> FloatArray:
     return np.log2(np.maximum(elements.positions, 2.0))
 
 
+@once
 def _counts(elements: Elements) -> Mask:
     """Layers of a stream that count positions, padding aside."""
     return np.asarray(elements.stream & (elements.elementwise | elements.pool | elements.global_pool | elements.resize))

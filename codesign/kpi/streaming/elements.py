@@ -345,7 +345,9 @@ def _depth(elements: Elements) -> FloatArray:
     one_by_one = np.where(plain, 2.0, np.where(elements.table_activation, 3.0, registered))
     slow_relu = elements.relu & clips_slowly(elements)
     element = np.where(stream, one_by_one, np.where(elements.table_activation | slow_relu | elements.multiply, 1.0, 0.0))
-    softmax = np.where(elements.argmax, 3.0, np.where(stream, 18.0, _softmax_depth(elements)))
+    softmax = np.zeros(len(elements))
+    if (rows.kind == Kind.SOFTMAX).any():
+        softmax = np.where(elements.argmax, 3.0, np.where(stream, 18.0, _softmax_depth(elements)))
     chosen = [elements.pool | elements.global_pool, elements.padding, rows.kind == Kind.SOFTMAX, elements.resize, elements.elementwise]
     resize = np.where(stream, 2.0, 1.0)
     return np.select(chosen, [pool, np.full(len(elements), 3.0), softmax, resize, element], 0.0)

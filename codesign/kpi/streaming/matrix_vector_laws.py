@@ -19,6 +19,7 @@ from codesign.kpi.streaming.flow import EARLY, Flow, Stage, Tool
 from codesign.kpi.streaming.hls_table import Mask
 from codesign.kpi.streaming.matrix_vector import ARRAY_PARTITION_LIMIT, SHARED_FROM_BITS, MatrixVector
 from codesign.kpi.streaming.matrix_vector_terms import ROM_BITS, WIDE, arrives_at_once, pipelined, weights_in_lut
+from codesign.kpi.streaming.terms import once
 from codesign.kpi.template_model import FloatArray
 
 DEPTHS = (512, 1024, 2048, 4096, 8192)
@@ -52,6 +53,7 @@ def depth_stream(unit: MatrixVector) -> FloatArray:
     return np.asarray(2.0 + np.round(0.9 * np.log2(unit.fold)) + wide, dtype=np.float64)
 
 
+@once
 def pipeline_depth(unit: MatrixVector) -> FloatArray:
     """Cycles of an unrolled unit (q,).
 

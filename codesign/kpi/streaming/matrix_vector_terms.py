@@ -16,7 +16,7 @@ from codesign.kpi.streaming.flow import Tool
 from codesign.kpi.streaming.hls_table import Mask
 from codesign.kpi.streaming.matrix_vector import MatrixVector
 from codesign.kpi.streaming.prices import FOLDER
-from codesign.kpi.streaming.terms import Term, Terms
+from codesign.kpi.streaming.terms import Term, Terms, once
 from codesign.kpi.template_model import FloatArray
 
 SELECTOR_WAYS = np.array([2.0, 16.0, 32.0, 64.0, 1024.0])
@@ -48,11 +48,13 @@ def _number(mask: Mask) -> FloatArray:
     return mask.astype(np.float64)
 
 
+@once
 def _parallel(unit: MatrixVector) -> Mask:
     """Sequential units whose inputs lie in registers (io_parallel) and are taken one after the other: RF of at least the products of an output."""
     return np.asarray(unit.sequential & (unit.rows.stream == 0) & (unit.reuse >= unit.per_output))
 
 
+@once
 def _streaming(unit: MatrixVector) -> Mask:
     """Sequential units in a stream, and folded ones anywhere."""
     return np.asarray(unit.sequential & ~_parallel(unit))
@@ -62,37 +64,45 @@ def _folded_parallel(unit: MatrixVector) -> Mask:
     return np.asarray(unit.sequential & (unit.rows.stream == 0) & (unit.reuse < unit.per_output))
 
 
+@once
 def _unrolled(unit: MatrixVector) -> Mask:
     return ~unit.sequential & ~unit.distributed
 
 
+@once
 def _shallow(unit: MatrixVector) -> Mask:
     """Unrolled units with a register or two at most: Vivado HLS on UltraScale fabric."""
     return np.asarray(_unrolled(unit) & (unit.rows.series7 == 0) & (unit.tool is not Tool.VITIS_HLS))
 
 
+@once
 def _deep(unit: MatrixVector) -> Mask:
     """Other unrolled units: pipelines by how much logic fits a clock."""
     return _unrolled(unit) & ~_shallow(unit)
 
 
+@once
 def _folded(unit: MatrixVector) -> Mask:
     return unit.sequential & (unit.fold > 1)
 
 
+@once
 def _single(unit: MatrixVector) -> Mask:
     return unit.sequential & (unit.fold <= 1)
 
 
+@once
 def _many(unit: MatrixVector) -> Mask:
     """More outputs on one multiplier than a two-way choice: read and write selectors over all accumulators."""
     return np.asarray(unit.sequential & (unit.reuse > 2.0 * unit.per_output))
 
 
+@once
 def _few(unit: MatrixVector) -> Mask:
     return unit.sequential & ~_many(unit)
 
 
+@once
 def _selects(unit: MatrixVector) -> Mask:
     """Folded units whose multipliers select among inputs."""
     return np.asarray(_folded(unit) & (unit.reuse >= 4) & (unit.inputs < WIDE))
@@ -114,6 +124,7 @@ def _wide_stages(unit: MatrixVector) -> FloatArray:
     return np.where(unit.fold < 4, 3.0, np.where(unit.fold < 8, 1.0, 0.0))
 
 
+@once
 def arrives_at_once(unit: MatrixVector) -> Mask:
     """Dense layers whose inputs come in one word of the stream; guessed from the shape where nobody knows what is before."""
     words = unit.rows.input_words
@@ -142,6 +153,7 @@ def _product_register_bits(unit: MatrixVector) -> FloatArray:
     return np.where(unit.in_dsp, in_dsp, np.where(many, unit.weight_bits, 0.0))
 
 
+@once
 def pipelined(unit: MatrixVector) -> Mask:
     """Unrolled units whose adders do not fit one clock of 5 ns on UltraScale+: there is a register between products and sums."""
     levels = np.ceil(np.log2(np.maximum(unit.inputs, 1.0))) + np.floor(unit.weight_bits / 2.0) - 1.0
@@ -202,11 +214,13 @@ def _sums(unit: MatrixVector) -> FloatArray:
     return np.where(unit.sequential | unit.distributed, 0.0, unit.nonzero)
 
 
+@once
 def _sum_width(unit: MatrixVector) -> FloatArray:
     """Width of a sum on its way to the result: the wider of both."""
     return np.maximum(unit.accumulator_bits, unit.rows.output_bits)
 
 
+@once
 def slowness(unit: MatrixVector) -> FloatArray:
     """Pipeline registers needed, relative to 7-series fabric at 5 ns; UltraScale fabric needs about a third."""
     return np.where(unit.rows.series7 > 0, 1.0, 0.35) * 5.0 / unit.rows.clock_ns

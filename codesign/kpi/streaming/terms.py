@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import wraps
+from typing import Any, Generic, TypeVar
+
+from numpy.typing import NDArray
 
 from codesign.kpi.template_model import FloatArray
 from codesign.network.hls_model import Kind
 
 PartT = TypeVar("PartT", bound=Sized)
+ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
+
+
+def once(count: Callable[[PartT], ArrayT]) -> Callable[[PartT], ArrayT]:
+    """Keep what ``count`` finds with the part that it looked at: many terms share a mask."""
+    key = f"_once_{count.__module__}_{count.__name__}"
+
+    @wraps(count)
+    def kept(part: PartT) -> ArrayT:
+        found: ArrayT | None = part.__dict__.get(key)
+        if found is None:
+            found = part.__dict__[key] = count(part)
+        return found
+
+    return kept
 
 
 @dataclass(frozen=True)
