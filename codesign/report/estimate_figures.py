@@ -21,6 +21,8 @@ RESOURCE_LINES = {
 LEAST_SHARE, MOST_SHARE = 0.1, 1e6
 """Shares in per cent that an axis shows."""
 NAME_LENGTH = 28
+CELL_LENGTH = 80
+"""Characters of a layer's name in running text and figures, and in tables."""
 HOVER_NAMES, HOVER_LINES, HOVER_WIDTH = 6, 12, 64
 
 
@@ -96,7 +98,7 @@ def trade_off(estimate: ModelEstimate, advice: Advice | None, sweep: Sequence[Sw
         key="figure-trade-off",
         title="Latency against resources",
         caption="The line joins the best settings found: those that no other beats in both latency and the share of the fullest resource. "
-        "Grey: one reuse factor asked of all layers. The tinted part is beyond what may be used. Point at a setting for its reuse factors.",
+        f"{'Grey: one reuse factor asked of all layers. ' if uniform else ''}Tinted: beyond what may be used. Point at a setting for its reuse factors.",
         label=f"Scatter plot of {plural(len(best), 'best setting')} and {plural(len(uniform), 'uniform one')}: latency against the "
         "share of the fullest resource. The table of best settings holds the same figures.",
         data=data,

@@ -83,7 +83,7 @@ def render_estimate_page(*, model: HlsModel, request: Request, estimate: ModelEs
         "figures": [figure for figure in (trade_off(estimate, advice, sweep), lines) if figure is not None],
         "totals": totals_table(request, estimate, advice),
         "advised": advised_word(advice) if advice is not None and differs else "",
-        "advised_layers": layer_table(advice.estimate, estimate) if advice is not None and differs else None,
+        "advised_layers": layer_table(advice.estimate, estimate, advised_word(advice)) if advice is not None and differs else None,
         "given_layers": layer_table(estimate),
         "settings": setting_table(estimate, advice, sweep),
         "factors": factor_table(estimate, advice, sweep),

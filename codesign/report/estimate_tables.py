@@ -9,7 +9,7 @@ from codesign.kpi.streaming.estimation import COUNTED, Advice, LayerEstimate, Mo
 from codesign.kpi.streaming.feasibility import LIKELY, POSSIBLE
 from codesign.kpi.streaming.flow import Stage, Tool
 from codesign.network.hls_model import WEIGHTED, HlsModel
-from codesign.report.estimate_figures import best_settings, latency_scale, share_number, share_text
+from codesign.report.estimate_figures import CELL_LENGTH, best_settings, brief, latency_scale, share_number, share_text
 from codesign.report.formatting import THIN, Scale, count, kpi_scale, kpi_short, kpi_title, plural, scale_for, significant
 from codesign.report.tables import NOTHING, Cell, Column, Table
 
@@ -68,15 +68,15 @@ def _total_cells(name: str, estimate: ModelEstimate) -> tuple[Cell, Cell, Cell]:
     return Cell(scale.text(figure.value)), Cell(scale.interval(figure) or "exact"), shown
 
 
-def layer_table(estimate: ModelEstimate, given: ModelEstimate | None = None) -> Table:
-    """A row for each layer of ``estimate``; beside its reuse factors those ``given``, where they are others."""
+def layer_table(estimate: ModelEstimate, given: ModelEstimate | None = None, word: str = "advised") -> Table:
+    """A row for each layer of ``estimate``; beside its reuse factors, headed ``word``, those ``given``, where they are others."""
     fullest = max(estimate.utilisation, key=lambda name: estimate.utilisation[name])
     noted = any(layer.failure >= POSSIBLE for layer in estimate.layers)
     columns = [
         Column("Layer", numeric=False),
         Column("Kind", numeric=False),
         *((Column("Reuse factor given"),) if given else ()),
-        Column("Reuse factor advised" if given else "Reuse factor"),
+        Column(f"Reuse factor {word}" if given else "Reuse factor"),
         Column("Multipliers"),
         Column("Cycles"),
         *(Column(kpi_short(name)) for name in COUNTED),
@@ -90,7 +90,7 @@ def layer_table(estimate: ModelEstimate, given: ModelEstimate | None = None) -> 
         counts = (Cell(count(getattr(layer, name)), bar=getattr(layer, name) / most if name == fullest and most > 0 else None) for name in COUNTED)
         rows.append(
             (
-                Cell(layer.name),
+                Cell(brief(layer.name, CELL_LENGTH)),
                 Cell(layer.kind.replace("_", " ")),
                 *before,
                 Cell(_factor(layer.reuse_factor)),
@@ -123,7 +123,7 @@ def setting_table(estimate: ModelEstimate, advice: Advice | None, sweep: Sequenc
         Column("Latency", scale.unit),
         *(Column(kpi_short(name), "%") for name in COUNTED),
         Column("Fits", numeric=False),
-        *(Column(f"RF of {layer}") for layer in layers),
+        *(Column(f"RF of {brief(layer)}") for layer in layers),
     )
     rows = []
     for number, point in enumerate(best, 1):
@@ -147,7 +147,7 @@ def factor_table(estimate: ModelEstimate, advice: Advice | None, sweep: Sequence
     if len(estimate.reuse) <= WIDE or not best:
         return None
     heads = [Column(f"{number}: {scale.text(point.latency_us)}") for number, point in enumerate(best, 1)]
-    rows = tuple((Cell(layer), *(Cell(_factor(point.reuse[layer])) for point in best)) for layer in estimate.reuse)
+    rows = tuple((Cell(brief(layer, CELL_LENGTH)), *(Cell(_factor(point.reuse[layer])) for point in best)) for layer in estimate.reuse)
     return Table((Column("Layer", numeric=False), *heads), rows)
 
 

@@ -107,7 +107,7 @@ def test_the_project_of_a_shared_array_says_that_it_is_another_architecture(resi
     assert "C simulation proves the network's arithmetic, every integer of every layer; it says nothing of the priced accelerator" in text
     assert "the RTL of the priced accelerator is not part of this project" in text
     assert "Vitis will report the cycles and resources of this dataflow design" in text
-    for name, figure in estimate_dataflow(residual_network.graph, plan).items():
+    for name, figure in estimate_dataflow(residual_network.graph, plan, "xc7z020clg400-1").items():
         assert f"| {figure.value:,.0f}{' cycles' if name.endswith('cycles') else ''} | {figure.low:,.0f} to {figure.high:,.0f} |" in text
 
 

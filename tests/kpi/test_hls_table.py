@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from codesign.kpi.reuse import closest_legal
-from codesign.kpi.streaming.hls_table import COLUMNS, FUNCTIONS, Build, HlsTable, legal_pair, typical_peak
+from codesign.kpi.streaming.hls_table import COLUMNS, FUNCTIONS, Build, HlsTable, reuse_pair, typical_peak
 from codesign.network.hls_model import HlsLayer, HlsModel, Kind, Strategy
 from codesign.network.layers import Layer, LayerGraph, LayerTable, Op
 from tests.kpi.streaming_designs import build, chain, layer, model
@@ -97,18 +97,18 @@ def test_both_products_of_a_recurrent_layer_have_a_reuse_factor(kind: Kind, gate
     recurrent = layer(kind, in_w=5, in_c=12, out_c=10)
     for asked in (1, 7, 8, 100):
         expected = (closest_legal(12, 10 * gates, asked), closest_legal(10, 10 * gates, asked))
-        assert legal_pair(recurrent, asked) == expected
+        assert reuse_pair(recurrent, asked, Strategy.RESOURCE) == expected
         table = table_of(model(recurrent), build(stream=True, reuse_factor=asked))
         assert (table.reuse[0], table.recurrent_reuse[0]) == expected
-    assert legal_pair(recurrent, 7) == (6, 5)
+    assert reuse_pair(recurrent, 7, Strategy.RESOURCE) == (6, 5)
     assert (table.fan_in[0], table.fan_out[0]) == (12, 10 * gates)
 
 
 def test_other_layers_have_no_recurrent_reuse_factor() -> None:
-    assert legal_pair(layer(Kind.DENSE, in_c=12, out_c=4), 8) == (6, 1)
-    assert legal_pair(layer(Kind.ACTIVATION, in_c=12, out_c=12), 8) == (1, 1)
+    assert reuse_pair(layer(Kind.DENSE, in_c=12, out_c=4), 8, Strategy.RESOURCE) == (6, 1)
+    assert reuse_pair(layer(Kind.ACTIVATION, in_c=12, out_c=12), 8, Strategy.RESOURCE) == (1, 1)
     depthwise = layer(Kind.DEPTHWISE_CONV1D, kernel_w=3, in_c=4, out_c=4)
-    assert [legal_pair(depthwise, asked) for asked in (4, 5, 24)] == [(4, 1), (4, 1), (12, 1)]
+    assert [reuse_pair(depthwise, asked, Strategy.RESOURCE) for asked in (4, 5, 24)] == [(4, 1), (4, 1), (12, 1)]
 
 
 def test_words_of_a_stream_that_a_dense_layer_reads() -> None:
@@ -222,3 +222,12 @@ def test_the_search_counts_words_before_a_flattened_dense_layer() -> None:
 def test_peak_is_never_above_full_scale() -> None:
     assert typical_peak(2) == 1.0
     assert typical_peak(12) == 0.5
+
+
+def test_latency_strategy_takes_any_reuse_factor_and_distributed_arithmetic_none() -> None:
+    dense, recurrent = layer(Kind.DENSE, in_c=16, out_c=5), layer(Kind.GRU, in_w=3, in_c=6, out_c=5)
+    assert reuse_pair(dense, 5, Strategy.RESOURCE) == (4, 1)
+    assert reuse_pair(dense, 5, Strategy.LATENCY) == (5, 1)
+    assert reuse_pair(dense, 1000, Strategy.LATENCY) == (80, 1)
+    assert reuse_pair(recurrent, 7, Strategy.LATENCY) == (7, 7)
+    assert reuse_pair(dense, 5, Strategy.DISTRIBUTED_ARITHMETIC) == (1, 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from codesign.kpi.reuse import closest_legal, legal_reuse_factors
 from codesign.kpi.streaming.hls_table import Build, HlsTable, typical_peak
 from codesign.kpi.streaming.matrix_vector import MatrixVector, dsp_blocks
-from codesign.kpi.streaming.matrix_vector_terms import FF_TERMS, LUT_TERMS, accumulator_selector, selector
+from codesign.kpi.streaming.matrix_vector_terms import FF_TERMS, LUT_TERMS, accumulator_selector, selector, shared_adder_record
 from codesign.network.hls_model import HlsLayer, Kind, Part, Strategy
 from tests.kpi.streaming_designs import V2019, V2020, VITIS, build, builds, dense, layer, model, units, weighted_layers
 
@@ -311,6 +311,11 @@ def test_distributed_arithmetic_shares_adders(n_in: int, n_out: int, bits: int) 
     widest = 16 + bits + float(np.log2(n_in))
     assert 0.2 * alone * 16 < count(unit, "lut", "shared_adder") < alone * widest
     assert count(dense(n_in, n_out), "lut", "shared_adder") == 0
+    c = {name: quantity.value for name, quantity in vars(shared_adder_record()).items()}
+    digits = float(unit.nonzero[0]) * (bits / 3 + 1 / 9)
+    width = 16 + c["weight_growth"] * bits + c["sum_growth"] * float(np.log2(n_in))
+    expected = c["factor"] * (digits - n_out) ** c["exponent"] * (digits / (n_in * n_out)) ** c["crowding"] * width
+    assert count(unit, "lut", "shared_adder") == pytest.approx(expected)
 
 
 def test_adders_of_a_tree_are_the_additions_of_the_kernel() -> None:

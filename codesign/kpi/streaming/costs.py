@@ -21,7 +21,7 @@ from codesign.kpi.streaming.matrix_vector_laws import row_cycles
 from codesign.kpi.streaming.prices import prices
 from codesign.kpi.streaming.terms import PartT, Terms
 from codesign.kpi.template_model import FloatArray
-from codesign.network.hls_model import Kind
+from codesign.network.hls_model import Kind, Strategy
 
 REPORTED_FILL = 16.0
 """Cycles that an HLS tool's own latency of a dataflow region has for each convolution or pool but the slowest."""
@@ -137,7 +137,9 @@ def network_costs(table: HlsTable, costs: LayerCosts, flow: Flow) -> NetworkCost
     streamed = fill + rest
     weighted = table.total(table.weighted.astype(np.float64))
     rows = table.total(np.ones(len(table)))
-    sequential = table.largest(np.where(table.weighted & (table.strategy == 1) & (table.reuse > 1), 1.0, 0.0)) > 0
+    sequential = (
+        table.largest(np.where(table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1), 1.0, 0.0)) > 0
+    )
     series7 = table.largest(table.series7.astype(np.float64)) > 0
     handover = np.where(rows > 1, np.where(series7, HANDOVER_SLOW, HANDOVER_FAST) * rows, 0.0)
     chained = table.total(costs.latency) + np.where(sequential, np.maximum(weighted - 1.0, 0.0), handover)

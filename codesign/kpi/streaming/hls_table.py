@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from codesign.kpi.reuse import closest_legal
 from codesign.kpi.template_model import FloatArray
-from codesign.network.hls_model import WEIGHTED, HlsLayer, HlsModel, Kind, Strategy
+from codesign.network.hls_model import RECURRENT, WEIGHTED, HlsLayer, HlsModel, Kind, Strategy
 from codesign.network.layers import LayerTable, Op
 
 IntColumn = NDArray[np.int64]
@@ -279,7 +279,7 @@ def _layer_rows(layer: HlsLayer, build: Build) -> list[dict[str, int | float]]:
     row |= {"kind": layer.kind, "stream": int(stream), "strategy": strategy, "function": FUNCTIONS.get(layer.function, 0)}
     row |= {"weight_peak": layer.weight_peak or typical_peak(layer.fan_in), "clock_ns": build.clock_ns}
     row |= {"series7": int(build.series7), "logic_only": int(build.logic_only), "saturates": int(layer.saturates)}
-    row |= dict(zip(("reuse", "recurrent_reuse"), legal_pair(layer, build.asked(layer)), strict=True))
+    row |= dict(zip(("reuse", "recurrent_reuse"), reuse_pair(layer, build.asked(layer), strategy), strict=True))
     pads = (layer.pad_top, layer.pad_bottom, layer.pad_left, layer.pad_right)
     if not stream or not any(pads) or layer.kind is Kind.PADDING:
         return [row]
@@ -298,13 +298,16 @@ def typical_peak(fan_in: int) -> float:
     return float(min(1.0, (3.0 / max(fan_in, 1)) ** 0.5))
 
 
-def legal_pair(layer: HlsLayer, asked: int) -> tuple[int, int]:
+def reuse_pair(layer: HlsLayer, asked: int, strategy: Strategy) -> tuple[int, int]:
     """Effective reuse factors of a layer's product and, where it is recurrent, of its recurrent product; 1 where there is none.
 
-    hls4ml replaces a reuse factor by the closest legal one, for both products of a recurrent layer on its own.
+    In Resource strategy hls4ml replaces a reuse factor by the closest legal one, for both products of a recurrent layer on
+    its own; in Latency strategy it takes any (hls4ml 1.3, back ends' layer initialisers).
     """
-    if layer.kind not in WEIGHTED:
+    if layer.kind not in WEIGHTED or strategy is Strategy.DISTRIBUTED_ARITHMETIC:
         return 1, 1
+    if strategy is Strategy.LATENCY:
+        return min(asked, max(layer.weights, 1)), min(asked, max(layer.weights, 1)) if layer.kind in RECURRENT else 1
     if layer.kind in DEPTHWISE:
         return closest_legal(layer.kernel_h * layer.kernel_w * layer.in_c, 1, asked), 1
     gates = {Kind.LSTM: LSTM_GATES, Kind.GRU: GRU_GATES}.get(layer.kind, 1)

@@ -273,9 +273,7 @@ LUT_TERMS: Terms[MatrixVector] = {
     ),
     "index_table": UnitTerm("instance", "table of output indices", lambda u: _number(u.sequential & (u.serves > 1))),
     "weight_rom": UnitTerm("bit", "weights in LUT", lambda u: weights_in_lut(u) * u.products * u.weight_bits),
-    "adder": UnitTerm(
-        "bit", "adder trees", lambda u: np.where(_few(u) & _parallel(u), np.maximum(u.multipliers - u.outputs, 0.0), _sums(u)) * u.accumulator_bits
-    ),
+    "adder": UnitTerm("bit", "adder trees of unrolled units", lambda u: _sums(u) * u.accumulator_bits),
     "constant_adder": UnitTerm("bit", "products with a constant of two digits", lambda u: u.constants.two * (u.input_bits + u.weight_bits)),
     "constant_product": UnitTerm("instance", "products with a constant of three digits and more", lambda u: u.resource_unrolled * u.constants.hard),
     "constant_product_latency": UnitTerm("instance", "the same in Latency strategy", lambda u: u.latency_strategy * u.constants.hard),
