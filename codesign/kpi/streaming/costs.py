@@ -137,9 +137,8 @@ def network_costs(table: HlsTable, costs: LayerCosts, flow: Flow) -> NetworkCost
     streamed = fill + rest
     weighted = table.total(table.weighted.astype(np.float64))
     rows = table.total(np.ones(len(table)))
-    sequential = (
-        table.largest(np.where(table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1), 1.0, 0.0)) > 0
-    )
+    in_turn = table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)
+    sequential = table.largest(in_turn.astype(np.float64)) > 0
     series7 = table.largest(table.series7.astype(np.float64)) > 0
     handover = np.where(rows > 1, np.where(series7, HANDOVER_SLOW, HANDOVER_FAST) * rows, 0.0)
     chained = table.total(costs.latency) + np.where(sequential, np.maximum(weighted - 1.0, 0.0), handover)
