@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import InputError
-from codesign.kpi.streaming.estimation import Advice, ModelEstimate, Request, SweepPoint
+from codesign.kpi.streaming.estimation import COUNTED, Advice, ModelEstimate, Request, SweepPoint
 from codesign.kpi.streaming.feasibility import LIKELY
 from codesign.network.hls_model import HlsModel
 from codesign.report.estimate_figures import brief, resource_lines, share_text, trade_off
@@ -76,7 +76,7 @@ def render_estimate_page(*, model: HlsModel, request: Request, estimate: ModelEs
         "device": request.device,
         "tone": _tone(estimate, advice).value,
         "headline": _headline(request, estimate, advice),
-        "sentences": _sentences(estimate, advice),
+        "sentences": _sentences(request, estimate, advice),
         "steps": _steps(model, estimate, advice),
         "cards": _cards(estimate, advice),
         "evidence": [(name, meaning) for name, meaning in EVIDENCE_MEANING.items() if name in used],
@@ -111,9 +111,9 @@ def _headline(request: Request, estimate: ModelEstimate, advice: Advice | None) 
     return f"Does not fit the {device} with any reuse factors: {_binding(advice.estimate)} at best"
 
 
-def _sentences(estimate: ModelEstimate, advice: Advice | None) -> list[str]:
+def _sentences(request: Request, estimate: ModelEstimate, advice: Advice | None) -> list[str]:
     """What was found, for the model as given and for the advised setting."""
-    found = [f"As given: latency {_latency(estimate)}, power {_power(estimate)}; {_fullest(estimate)}.", *_failures(estimate)]
+    found = [f"As given: latency {_latency(estimate)}, power {_power(estimate)}; {_fullest(estimate)}.{_doubt(request, estimate)}", *_failures(estimate)]
     if advice is None:
         found.append("No layer has weights, so there is no reuse factor to choose.")
         return found
@@ -124,9 +124,10 @@ def _sentences(estimate: ModelEstimate, advice: Advice | None) -> list[str]:
             if advice.optimal
             else f"No legal setting that fits takes less than {count(advice.latency_bound)} cycles."
         )
-        same = "" if changes(estimate, advice) else " These are the reuse factors as given."
+        if not changes(estimate, advice):
+            return [*found, f"The reuse factors as given are the advised ones. {proof}"]
         cycles = plural(round(best.kpis["latency_cycles"].value), "cycle")
-        found.append(f"Advised: {cycles}, {_latency(best)}, power {_power(best)}; {_fullest(best)}.{same} {proof}")
+        found.append(f"Advised: {cycles}, {_latency(best)}, power {_power(best)}; {_fullest(best)}. {proof}{_doubt(request, best)}")
     else:
         found.append(f"The setting that comes closest: latency {_latency(best)}, power {_power(best)}; {_fullest(best)}.")
         found += _failures(best) if changes(estimate, advice) else []
@@ -142,6 +143,15 @@ def _failures(estimate: ModelEstimate) -> list[str]:
     listed = [*others[:LISTED], *([f"{count(len(others) - LISTED)} more"] if len(others) > LISTED else [])]
     also = f" The same holds for {names(listed)}." if others else ""
     return [f"The tools are likely to fail on layer {brief(first.name)}: {first.obstacle}.{also}"]
+
+
+def _doubt(request: Request, estimate: ModelEstimate) -> str:
+    """A sentence where what fits might not: intervals that reach beyond what may be used."""
+    beyond = [kpi_short(name) for name, available in zip(COUNTED, request.available, strict=True) if estimate.kpis[name].high > available]
+    if not estimate.fits or not beyond:
+        return ""
+    one = len(beyond) == 1
+    return f" This is not certain: the 95 % {'interval' if one else 'intervals'} of {names(beyond)} {'reaches' if one else 'reach'} beyond what may be used."
 
 
 def _steps(model: HlsModel, estimate: ModelEstimate, advice: Advice | None) -> list[tuple[str, str]]:

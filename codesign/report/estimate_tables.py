@@ -10,7 +10,7 @@ from codesign.kpi.streaming.feasibility import LIKELY, POSSIBLE
 from codesign.kpi.streaming.flow import Stage, Tool
 from codesign.network.hls_model import WEIGHTED, HlsModel
 from codesign.report.estimate_figures import CELL_LENGTH, best_settings, brief, latency_scale, share_number, share_text
-from codesign.report.formatting import THIN, Scale, count, kpi_scale, kpi_short, kpi_title, plural, scale_for, significant
+from codesign.report.formatting import THIN, count, kpi_scale, kpi_short, kpi_title, plural, scale_for
 from codesign.report.tables import NOTHING, Cell, Column, Table
 
 WIDE = 8
@@ -161,11 +161,10 @@ def provenance(model: HlsModel, request: Request, estimate: ModelEstimate) -> tu
     strategies = Counter(request.strategy if layer.strategy is None else layer.strategy for layer in model if layer.kind in WEIGHTED)
     built = [f"{strategy.name.replace('_', ' ').lower()}: {plural(number, 'layer')}" for strategy, number in sorted(strategies.items())]
     factors = sorted(set(estimate.reuse.values()))
-    period = Scale(1.0, "ns").text(1000.0 / request.clock_mhz)
     return (
         ("Model", (model.name, f"{plural(len(model), 'layer')}, {count(model.weights)} weights, {count(model.macs)} multiply-accumulates")),
         ("Device", (f"{device.title} ({device.part})", f"may be used: {', '.join(usable)}")),
-        ("Clock", (f"{significant(request.clock_mhz, 4)}{THIN}MHz, {period}",)),
+        ("Clock", (f"{request.clock_mhz:g}{THIN}MHz, {1000.0 / request.clock_mhz:.4g}{THIN}ns",)),
         ("Figures of", (f"{TOOL_WORDS[flow.tool]} ({flow.tool.value}); {STAGE_WORDS[flow.stage]} ({flow.stage.value})",)),
         ("Between layers", (request.io_type,)),
         ("Strategies", tuple(built) or ("no layer has weights",)),
@@ -185,5 +184,5 @@ def card_rows(estimate: ModelEstimate) -> tuple[tuple[str, Cell], ...]:
     for name in ("latency_us", "throughput_per_s", "power_w", "energy_uj"):
         figure = estimate.kpis[name]
         scale = scale_for([figure.value], figure.unit)
-        rows.append((kpi_title(name), Cell(scale.text(figure.value), scale.interval(figure), figure.evidence, figure.source)))
+        rows.append((kpi_title(name), Cell(scale.text(figure.value), scale.interval(figure) or "exact", figure.evidence, figure.source)))
     return tuple(rows)
