@@ -42,8 +42,9 @@ def estimate(
     from codesign.kpi.streaming.estimation import Estimator
     from codesign.network.importers.read import read_model
 
-    if sweep is not None and not sweep.parent.is_dir():
-        raise InputError("cannot be written: there is no such folder", where=str(sweep), remedy="Make the folder or choose another")
+    if sweep is not None and (sweep.is_dir() or not sweep.parent.is_dir()):
+        what = "is a folder" if sweep.is_dir() else "cannot be written: there is no such folder"
+        raise InputError(what, where=str(sweep), remedy="Give the name of a file in a folder that exists")
     read = read_model(model, config)
     adjusted, request = _request(read, device, io_type, strategy, reuse_factor, clock_mhz, stage, tool, limit or [])
     estimator = Estimator(adjusted, request)
@@ -147,6 +148,8 @@ def _print_estimate(model: HlsModel, request: Request, found: ModelEstimate) -> 
     say(f"{device.title}, {request.clock_mhz:g} MHz, {request.io_type}; figures: {request.flow.stage.value}, {request.flow.tool.value}")
     for note in model.notes:
         say(f"note: {note}")
+    for caution in found.cautions:
+        say(f"caution: {caution}")
     rows = []
     for layer in found.layers:
         cells = [
@@ -208,6 +211,7 @@ def _as_dict(found: ModelEstimate) -> dict[str, Any]:
     return {
         "fits": found.fits,
         "binding": found.binding,
+        "cautions": list(found.cautions),
         "utilisation": found.utilisation,
         "reuse": found.reuse,
         "kpis": {name: figure.as_dict() for name, figure in found.kpis.items()},

@@ -51,7 +51,7 @@ class Options:
         name: of the layer.
         reuse: reuse factors (k,).
         fill, rest: cycles (k,).
-        resources: whole counts, k x r.
+        resources: counts, k x r.
     """
 
     name: str
@@ -163,7 +163,7 @@ class ReuseProgram:
             scale, used = share_of
             constraints.append(LinearConstraint(np.column_stack([(self._resources / scale).T, -np.ones(len(scale))]), -np.inf, -used / scale))
         if limits is not None:
-            constraints.append(LinearConstraint(np.column_stack([self._resources.T, np.zeros(len(limits))]), -np.inf, np.floor(limits)))
+            constraints.append(LinearConstraint(np.column_stack([self._resources.T, np.zeros(len(limits))]), -np.inf, limits))
         if latency is not None:
             constraints.append(LinearConstraint(np.append(self._fill, 1.0)[None, :], -np.inf, latency - self._fixed_fill + WHOLE_CYCLE))
         with _silent():

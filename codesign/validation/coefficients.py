@@ -140,9 +140,11 @@ def _fit_sweep(fitted: Fitted, sweep: Sweep, designs: Sequence[MeasuredDesign]) 
     kept = measured > 0
     designs, measured = [design for design, keep in zip(designs, kept, strict=True) if keep], measured[kept]
     terms = counts(design_table(designs), sweep.flow.tool, sweep.resource, sweep.terms)
-    predicted = _left_out(designs, terms, lambda rows: sweep_prices(terms[rows], measured[rows], sweep.floor))
+    known = _given_prices(fitted, sweep.flow, sweep.resource, sweep.terms)
+    given = counts(design_table(designs), sweep.flow.tool, sweep.resource, tuple(known)) @ np.array(list(known.values())) if known else 0.0 * measured
+    predicted = given + _left_out(designs, terms, lambda rows: sweep_prices(terms[rows], measured[rows], sweep.floor, given[rows]))
     error = float(np.median(np.abs(predicted / measured - 1.0)))
-    found = sweep_prices(terms, measured, sweep.floor)
+    found = sweep_prices(terms, measured, sweep.floor, given)
     fitted.predictions[sweep.resource].update({design.id: float(value) for design, value in zip(designs, predicted, strict=True)})
     fitted.add(sweep.flow, sweep.resource, _quantities(sweep.resource, sweep.terms, found, terms, sweep.source, error))
 

@@ -188,16 +188,11 @@ REPLACED: dict[Flow, dict[str, tuple[str, ...]]] = {
     },
     VIVADO_2019: {
         "lut": _units(
-            "layer input_select accumulator accumulator_plain accumulator_select logic_multiplier accumulator_copy adder constant_adder "
-            "constant_product_latency "
-            "stream_select stream_sum stream_accumulator stream_output stream_layer"
+            "layer input_select accumulator accumulator_plain accumulator_select logic_multiplier accumulator_copy stream_select stream_sum "
+            "stream_accumulator stream_output stream_layer"
         )
         + _around("window gate"),
-        "ff": _units(
-            "layer accumulator_any product accumulator_copy unrolled_input unrolled_output resource_constant_adder resource_constant_product "
-            "stream_sum stream_accumulator stream_word stream_layer"
-        )
-        + _around("window"),
+        "ff": _units("layer accumulator_any product accumulator_copy stream_sum stream_accumulator stream_word stream_layer") + _around("window"),
     },
     VITIS_SYNTHESIS: {"lut": _units("accumulator_copy"), "ff": _units("accumulator_copy product")},
 }

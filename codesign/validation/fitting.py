@@ -46,15 +46,23 @@ def counts(table: HlsTable, tool: Tool, resource: str, names: Sequence[str]) -> 
     return np.stack(columns, axis=1)
 
 
-def sweep_prices(terms: FloatArray, measured: FloatArray, floor: float) -> FloatArray:
-    """Non-negative prices of about least absolute relative deviation, by reweighted least squares."""
+def sweep_prices(terms: FloatArray, measured: FloatArray, floor: float, given: FloatArray | None = None) -> FloatArray:
+    """Non-negative prices of about least absolute relative deviation, by reweighted least squares.
+
+    Args:
+        terms: what is built, designs x terms.
+        measured: positive (designs,).
+        floor: relative deviation below which designs weigh alike.
+        given: what other terms, whose prices are known, add (designs,).
+    """
+    target = 1.0 if given is None else 1.0 - given / measured
     relative = terms / measured[:, None]
     scale = np.maximum(np.abs(relative).max(axis=0), 1e-300)
     weights = np.ones(len(measured))
     solution = np.zeros(terms.shape[1])
     for _ in range(12):
-        solution, _residual = nnls(relative / scale * weights[:, None], weights, maxiter=10_000)
-        weights = 1.0 / np.sqrt(np.maximum(np.abs(relative / scale @ solution - 1.0), floor))
+        solution, _residual = nnls(relative / scale * weights[:, None], weights * target, maxiter=10_000)
+        weights = 1.0 / np.sqrt(np.maximum(np.abs(relative / scale @ solution - target), floor))
     return np.asarray(solution / scale)
 
 

@@ -205,8 +205,9 @@ def test_share_of_constants_worth_a_multiplier() -> None:
     assert share(8, 0.001) == pytest.approx(0.005)
     assert share(16, 1.0) == pytest.approx(0.65)
     limited = dense(64, 32, 512, VITIS, strategy=Strategy.LATENCY, weight_bits=16, weight_peak=1.0)
-    assert limited.worth_a_multiplier[0] == limited.shared_multipliers[0] == 4
-    assert dense(64, 32, 1, VITIS).worth_a_multiplier[0] == 0
+    assert limited.worth_a_multiplier[0] > limited.shared_multipliers[0] == dsp_blocks(limited)[0] == 4
+    assert dense(64, 32, 1, VITIS).worth_a_multiplier[0] == dense(64, 32, 1, VITIS, strategy=Strategy.LATENCY).worth_a_multiplier[0] > 0
+    assert dense(64, 32, 4, VITIS).worth_a_multiplier[0] == 0
 
 
 def test_share_of_weights_that_are_not_zero() -> None:
@@ -239,7 +240,6 @@ def test_terms_of_a_serial_dense_layer() -> None:
     assert built(dense(32, 32, 128, weight_peak=1.0)) == {
         "lut layer": 1, "lut dense_layer": 1, "lut multiplier": 8 * 16, "lut input_select": 512, "lut input_dense": 512, "lut input_dense_at_once": 512,
         "lut accumulator": 512, "lut accumulator_any": 512, "lut accumulator_some": 512, "lut accumulator_select": 8 * 181, "lut index_table": 1,
-        "lut weight_rom": 8192,
         "ff layer": 1, "ff dense_layer": 1, "ff input": 512, "ff input_dense": 512, "ff multiplier": 128, "ff product": 128, "ff accumulator_any": 512,
         "ff accumulator": 512, "ff accumulator_shared_dense": 512, "ff index_table_dense": 1,
     }  # fmt: skip
@@ -251,7 +251,7 @@ def test_terms_of_a_folded_dense_layer() -> None:
     assert folded == {
         "lut dense_layer": 1, "lut multiplier": 768, "lut logic_multiplier_bits": 48 * 4 * 16, "lut input_dense": 1536, "lut fold_select": 48 * 16 * 16,
         "lut dense_selector": 48 * 16 * float(selector(np.array([8.0]))[0]), "lut accumulator_any": 128, "lut stream_select": 48 * 16 * 16,
-        "lut stream_sum": 768, "lut stream_layer": 1, "lut stream_output": 8,
+        "lut stream_sum": 768, "lut stream_layer": 1, "lut stream_output": 8, "lut weight_rom": 96 * 8 * 4,
         "ff dense_layer": 1, "ff input_dense": 1536, "ff multiplier": 8 * 5 * 16, "ff selector_stage": 48 * 2 * 16, "ff accumulator_folded": 128,
         "ff stream_sum": 2 * 48 * 16, "ff stream_accumulator": 256, "ff stream_word": 1536 + 128, "ff stream_layer": 1,
     }  # fmt: skip
@@ -264,7 +264,8 @@ def test_terms_of_unrolled_layers() -> None:
         assert found["lut dense_layer"] == found["ff dense_layer"] == 1
         assert found["lut adder"] == found["lut latency_sum"] == unit.nonzero[0] * 16
         assert found["lut constant_adder"] == unit.constants.two[0] * (12 + 8)
-        assert found[f"lut {product}"] == unit.constants.hard[0] > 0
+        bits = 8 if product == "constant_product" else 1
+        assert found[f"lut {product}"] == unit.constants.hard[0] * bits > 0
         assert not {"lut constant_product", "lut constant_product_latency", f"lut {product}"} - {f"lut {product}"} & set(found)
         assert unit.constants.hard[0] != unit.constants.two[0]
 
@@ -282,9 +283,12 @@ def test_pipeline_registers_by_fabric_and_clock() -> None:
 
 
 def test_weights_are_in_lut_after_vitis_where_memories_are_small() -> None:
-    assert count(dense(88, 16, 88, VITIS), "lut", "weight_rom") == 88 * 16 * 8
-    assert count(dense(89, 16, 89, VITIS), "lut", "weight_rom") == 0
+    assert count(dense(88, 16, 88 * 8, VITIS), "lut", "weight_rom") == 88 * 16 * 8
+    assert count(dense(89, 16, 89 * 8, VITIS), "lut", "weight_rom") == 0
     assert count(dense(128, 16, 1024, VITIS), "lut", "weight_rom") == 0
+    assert count(dense(128, 16, 64, VITIS), "lut", "weight_rom") == 128 * 16 * 8  # 64 words: a LUT holds a bit of each
+    assert count(dense(128, 16, 128, VITIS), "lut", "weight_rom") == 0
+    assert count(dense(128, 52, 512, VITIS, weight_bits=16), "lut", "weight_rom") == 0  # 208 bits wide: a shape not observed
     assert count(dense(128, 16, 2048, VITIS), "lut", "weight_rom") == 128 * 16 * 8  # more than 1,024 words
     assert count(dense(128, 4, 512, VITIS, weight_bits=7), "lut", "weight_rom") == 128 * 4 * 7  # narrower than a byte
 

@@ -194,7 +194,8 @@ def classes_of(network: HlsModel, how: Build) -> DesignClass:
 def test_classes_of_designs() -> None:
     one, several = model(layer(Kind.DENSE, in_c=8, out_c=8)), chain(layer(Kind.DENSE, in_c=8, out_c=8), layer(Kind.ACTIVATION, "relu", in_c=8, out_c=8))
     for network, suffix in ((one, "LAYER"), (several, "NETWORK")):
-        assert classes_of(network, build(reuse_factor=4)).name == f"SEQUENTIAL_{suffix}"
+        assert classes_of(network, build(reuse_factor=8)).name == f"SEQUENTIAL_{suffix}"
+        assert classes_of(network, build(reuse_factor=4)).name == f"UNROLLED_{suffix}"  # folded: no synthesis backs it
         assert classes_of(network, build(reuse_factor=1)).name == f"UNROLLED_{suffix}"
         assert classes_of(network, build(reuse_factor=4, strategy=Strategy.LATENCY)).name == f"UNROLLED_{suffix}"
         assert classes_of(network, build(True, reuse_factor=4)).name == f"STREAM_{suffix}"

@@ -76,7 +76,7 @@ def expected_products(n_in: FloatArray, n_out: FloatArray, weight_bits: FloatArr
         peak: largest weight over full scale (q,), in (0, 1].
         nonzero: share of weights that are not zero (q,).
     """
-    span = peak * 2.0 ** (weight_bits - 1.0)
+    span = np.minimum(peak * 2.0 ** (weight_bits - 1.0), LARGEST_LEVEL)
     top = np.minimum(np.floor(span + 0.5), LARGEST_LEVEL).astype(np.int64)
     chance = np.minimum(1.0 / (2.0 * span), 1.0)
     distinct = 2.0 * n_in * (1.0 - (1.0 - chance) ** (n_out * nonzero))

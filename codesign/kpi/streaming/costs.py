@@ -124,6 +124,13 @@ def _weighted_fill(table: HlsTable, latency: FloatArray, flow: Flow) -> FloatArr
     return np.where(convolution, fill, latency)
 
 
+def pipeline_handover(table: HlsTable) -> FloatArray:
+    """Cycles (n,) between the layers of an unrolled io_parallel network, all together."""
+    rows = table.total(np.ones(len(table)))
+    series7 = table.largest(table.series7.astype(np.float64)) > 0
+    return np.where(rows > 1, np.where(series7, HANDOVER_SLOW, HANDOVER_FAST) * rows, 0.0)
+
+
 def network_costs(table: HlsTable, costs: LayerCosts, flow: Flow) -> NetworkCosts:
     """Each design's cost.
 
@@ -136,11 +143,9 @@ def network_costs(table: HlsTable, costs: LayerCosts, flow: Flow) -> NetworkCost
     fill, rest = table.total(costs.fill), table.largest(costs.rest)
     streamed = fill + rest
     weighted = table.total(table.weighted.astype(np.float64))
-    rows = table.total(np.ones(len(table)))
     in_turn = table.weighted & (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)
     sequential = table.largest(in_turn.astype(np.float64)) > 0
-    series7 = table.largest(table.series7.astype(np.float64)) > 0
-    handover = np.where(rows > 1, np.where(series7, HANDOVER_SLOW, HANDOVER_FAST) * rows, 0.0)
+    handover = pipeline_handover(table)
     chained = table.total(costs.latency) + np.where(sequential, np.maximum(weighted - 1.0, 0.0), handover)
     latency = np.where(stream, streamed, chained)
     slowest, widest = table.largest(costs.latency), table.largest(costs.interval)

@@ -26,6 +26,8 @@ SRL_WORDS = 32
 """Depth of one LUT as a shift register (AMD UG474, UG574)."""
 FIFO_IN_LOGIC_BITS = {Tool.VIVADO_HLS_2019: 512, Tool.VIVADO_HLS_2019_5NS: 512, Tool.VIVADO_HLS_2020: 512, Tool.VITIS_HLS: 1024}
 """FIFOs up to this size are shift registers: observed with Vivado HLS, documented for Vitis HLS [UG1399]_."""
+SHALLOW_WORDS = 2
+"""FIFOs of so many words are shift registers whatever their width (``auto_srl_max_depth`` of Vitis HLS [UG1399]_)."""
 LINE_WORD_BITS = 32
 """Narrowest word in a line buffer of Vivado HLS 2019.2 to 2020.1: narrower ones are widened."""
 MULTIPLY = FUNCTIONS["multiply"]
@@ -238,7 +240,8 @@ class Elements:
     @cached_property
     def short_fifo(self) -> Mask:
         """FIFOs in shift registers; each is as deep as the feature map [hls4ml]_."""
-        return np.asarray(self.out_positions * self.fifo_width <= FIFO_IN_LOGIC_BITS[self.tool])
+        shallow = (self.out_positions <= SHALLOW_WORDS) & (self.tool is Tool.VITIS_HLS)
+        return np.asarray(shallow | (self.out_positions * self.fifo_width <= FIFO_IN_LOGIC_BITS[self.tool]))
 
     def multiplier_blocks(self, wide: FloatArray, narrow: FloatArray) -> FloatArray:
         """DSP blocks (m,) of a multiplier of two operands of so many bits; 0 where it is built of LUT."""

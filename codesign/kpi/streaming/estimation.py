@@ -7,23 +7,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codesign.accelerator.device import Device
+from codesign.accelerator.device import Device, Family
 from codesign.errors import InputError
 from codesign.estimate import Estimate, Evidence, KpiReport
 from codesign.kpi.power import power_coefficients
 from codesign.kpi.reuse import legal_reuse_factors
-from codesign.kpi.reuse_program import Options, ReuseProgram, Setting
+from codesign.kpi.reuse_program import WHOLE_CYCLE, Options, ReuseProgram, Setting
+from codesign.kpi.streaming.costs import pipeline_handover
 from codesign.kpi.streaming.feasibility import LIKELY, Obstacle
-from codesign.kpi.streaming.flow import Flow, slow_fabric
+from codesign.kpi.streaming.flow import Flow, Stage, slow_fabric
 from codesign.kpi.streaming.hls_table import DEPTHWISE, GRU_GATES, IO_STREAM, LSTM_GATES, Build, HlsTable
 from codesign.kpi.streaming.power import dynamic_energy_uj
 from codesign.kpi.streaming.predictions import Predictions, predict, predict_table
 from codesign.kpi.template_model import FloatArray
-from codesign.network.hls_model import RECURRENT, WEIGHTED, HlsLayer, HlsModel, Kind, Strategy
+from codesign.network.hls_model import CONVOLUTIONS, RECURRENT, WEIGHTED, HlsLayer, HlsModel, Kind, Strategy
 
 COUNTED = ("lut", "ff", "dsp", "bram18")
 """Resources that the model counts; it uses no UltraRAM."""
 SOURCE = "streaming model"
+LARGEST_LATENCY_REUSE = 128
+"""Reuse factors of Latency strategy that are advised; reports of it end at 100."""
 MOST_LAYERS = 2_000
 """Layers of a model that is still priced in seconds."""
 SWEEP_POINTS = 16
@@ -104,6 +107,7 @@ class ModelEstimate:
         utilisation: share of what may be used, by resource.
         fits: every resource fits and no layer is likely to stop the tool.
         binding: the fullest resource, or the layer that stops the tool, in words.
+        cautions: where the model has little or nothing to rest on, one sentence each.
     """
 
     reuse: dict[str, int]
@@ -112,6 +116,7 @@ class ModelEstimate:
     utilisation: dict[str, float]
     fits: bool
     binding: str
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,23 @@ class Estimator:
         fullest = max(used, key=lambda name: used[name])
         binding = f"layer {stopped[0].name}: {stopped[0].obstacle}" if stopped else f"{fullest.upper()}, {used[fullest]:.0%} of what may be used"
         reuse = {layer.name: estimated.reuse_factor for layer in self.weighted for estimated in layers if estimated.name == layer.name}
-        return ModelEstimate(reuse, layers, kpis, used, not stopped and not over, binding)
+        return ModelEstimate(reuse, layers, kpis, used, not stopped and not over, binding, self._cautions())
+
+    def _cautions(self) -> tuple[str, ...]:
+        """Kinds of designs that hardly any synthesis backs."""
+        said = []
+        stream = self.request.io_type == IO_STREAM
+        if not stream and any(layer.kind in CONVOLUTIONS for layer in self.weighted):
+            said.append("Convolutions in io_parallel copy their window for every position; the two reports there are took far more LUT than stated here.")
+        if stream and self.request.flow.stage is Stage.POST_SYNTH:
+            said.append(
+                "No design in streams was at hand after synthesis by this flow: figures come from HLS reports, scaled; expect factors, as the intervals say."
+            )
+        if any(layer.strategy is Strategy.DISTRIBUTED_ARITHMETIC for layer in self.weighted):
+            said.append("Distributed arithmetic takes reuse factor 1 whatever is asked; LUT are those of da4ml's adders, registers those of the results.")
+        if self.request.device.family is Family.ECP5:
+            said.append("Vitis HLS does not build for this part; LUT, DSP and memory are counted as on an AMD part.")
+        return tuple(said)
 
     def _layer(self, found: Predictions, slot: int, layer: HlsLayer) -> LayerEstimate:
         rows = np.flatnonzero(found.table.slot == slot)
@@ -219,19 +240,21 @@ class Estimator:
         shortest = max(interval_us.low, 1.0 / request.clock_mhz)
         kpis["throughput_per_s"] = Estimate(1e6 / interval_us.value, "1/s", 1e6 / interval_us.high, 1e6 / shortest, Evidence.ANALYTIC, SOURCE)
         kpis |= {name: _bounded(found, name, "count", 1.0) for name in COUNTED}
-        latency_us = max(float(found.network.latency[0]), 1.0) / request.clock_mhz
-        dynamic = float(dynamic_energy_uj(found.table, found.layers, found.network, self._crossing(), device)[0])
-        energy = dynamic + device.static_w.value * latency_us
+        cycle_us, crossing = 1.0 / request.clock_mhz, self._crossing()
+        # One inference at a time, and not faster than its input and result cross the border.
+        busy_us = max(kpis["latency_us"].value, cycle_us, float(crossing[0]) / (device.off_chip_gbyte_per_s.value * 1e3))
+        dynamic = float(dynamic_energy_uj(found.table, found.layers, found.network, crossing, device)[0])
+        energy = dynamic + device.static_w.value * busy_us
         coefficients = power_coefficients()
         share = dynamic / energy
         error = share * coefficients.error.value + (1.0 - share) * coefficients.static_error.value
         base = device.board_base_w.value
         base_error = device.board_base_w.error if device.board_base_w.error is not None else coefficients.static_error.value
-        power = energy / latency_us
+        power = energy / busy_us
         kpis["power_w"] = Estimate.relative(power, "W", error, Evidence.ANALYTIC, SOURCE)
         board_error = (base * base_error + power * error) / (base + power)
         kpis["board_power_w"] = Estimate.relative(base + power, "W", board_error, Evidence.ANALYTIC, SOURCE)
-        spread = kpis["latency_us"].high / max(kpis["latency_us"].value, 1e-9) - 1.0
+        spread = max(kpis["latency_us"].high, cycle_us) / max(kpis["latency_us"].value, cycle_us) - 1.0
         kpis["energy_uj"] = Estimate.relative(energy, "uJ", error + spread, Evidence.ANALYTIC, SOURCE)
         return kpis
 
@@ -251,8 +274,12 @@ class Estimator:
         if setting is None:
             closest, _ = program.least_utilisation(self.request.available, fixed)
             return Advice(self.estimate(closest.reuse), fits=False, optimal=False, latency_bound=0.0)
-        found = self.estimate(setting.reuse)
-        return Advice(found, fits=found.fits, optimal=setting.bound == setting.latency, latency_bound=setting.bound)
+        candidates = [self.estimate(setting.reuse)]
+        if self.request.io_type != IO_STREAM:  # all layers unrolled are one pipeline, which hands over in another way
+            candidates.append(self.estimate(dict.fromkeys(setting.reuse, 1)))
+        found = min((each for each in candidates if each.fits), key=_cycles, default=candidates[0])
+        bound = min(setting.bound, *(_cycles(each) for each in candidates if each.fits)) if found.fits else setting.bound
+        return Advice(found, fits=found.fits, optimal=found.fits and _cycles(found) <= bound + WHOLE_CYCLE, latency_bound=bound)
 
     def sweep(self, points: int = SWEEP_POINTS) -> tuple[SweepPoint, ...]:
         """Latency against resources: best settings from the smallest to the fastest, and uniform ones.
@@ -315,13 +342,21 @@ class Estimator:
             if slot in weighted_slots:
                 options.append(self._options(layer, builds[layer.name], found, slot, resources))
         rest = float(costs.rest[others].max(initial=0.0))
-        between = 0.0 if self.request.io_type == IO_STREAM else float(len(self.weighted) - 1)
+        between = 0.0 if self.request.io_type == IO_STREAM else self._handover(table)
         program = ReuseProgram(options, fixed_fill=float(costs.fill[others].sum()) + between, fixed_rest=rest)
-        return program, np.ceil(resources[others].sum(axis=0))
+        return program, np.asarray(resources[others].sum(axis=0))
+
+    def _handover(self, table: HlsTable) -> float:
+        """Cycles between layers of an io_parallel design: one after the other, or one pipeline where none can take turns."""
+        turns = any((self.request.strategy if layer.strategy is None else layer.strategy) is Strategy.RESOURCE for layer in self.weighted)
+        return float(len(self.weighted) - 1) if turns else float(pipeline_handover(table)[0])
 
     def _choices(self, layer: HlsLayer) -> tuple[int, ...]:
         strategy = self.request.strategy if layer.strategy is None else layer.strategy
-        return (1,) if strategy is Strategy.DISTRIBUTED_ARITHMETIC else _legal(layer)
+        if strategy is Strategy.DISTRIBUTED_ARITHMETIC:
+            return (1,)
+        legal = _legal(layer)
+        return tuple(factor for factor in legal if factor <= LARGEST_LATENCY_REUSE) if strategy is Strategy.LATENCY else legal
 
     def _options(self, layer: HlsLayer, factors: Sequence[int], found: Predictions, slot: int, resources: FloatArray) -> Options:
         """One option for each legal reuse factor that the tool is not likely to fail on."""
@@ -343,8 +378,12 @@ class Estimator:
                 where=f"layer {layer.name}",
                 remedy="Use Resource strategy, or a smaller layer",
             )
-        counts = np.ceil(np.column_stack([total(resources[:, column]) for column in range(resources.shape[1])]))
+        counts = np.column_stack([total(resources[:, column]) for column in range(resources.shape[1])])
         return Options(layer.name, np.array(factors)[kept], total(found.layers.fill)[kept], rest[: len(factors)][kept], counts[kept])
+
+
+def _cycles(estimate: ModelEstimate) -> float:
+    return estimate.kpis["latency_cycles"].value
 
 
 def _bounded(found: Predictions, figure: str, unit: str, factor: float) -> Estimate:

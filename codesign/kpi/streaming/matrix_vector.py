@@ -220,7 +220,7 @@ class MatrixVector:
 
     @cached_property
     def worth_a_multiplier(self) -> FloatArray:
-        """Constants of Latency strategy that Vitis HLS multiplies with (q,); the others become shifts and adders.
+        """Constants of unrolled units that Vitis HLS multiplies with (q,); the others become shifts and adders.
 
         Trained weights shrink with the square root of the fan-in, so of wide layers few have enough significant bits:
         share ``0.12 * (bits - 1.7)`` of the non-zero weights, with bits those below the largest weight's first; between
@@ -229,9 +229,7 @@ class MatrixVector:
         significant = np.log2(np.maximum(self.rows.weight_peak * 2.0 ** (self.weight_bits - 1.0), 1.0)) - TYPICAL_PEAK_BITS
         share = np.clip(0.12 * (significant - 1.7), 0.005, 0.65)
         few = (self.weight_bits < SHARED_FROM_BITS) | (self.weight_bits + self.input_bits < WIDEST_IN_LOGIC - 2)
-        worth = np.where(few, np.minimum(share, 0.02), share) * self.nonzero
-        limited = np.where(self.reuse > 2, np.minimum(worth, self.shared_multipliers), worth)
-        return np.where(self.latency_strategy, limited, 0.0)
+        return np.where(self.sequential | self.distributed, 0.0, np.where(few, np.minimum(share, 0.02), share) * self.nonzero)
 
 
 SHARE_OF_TERNARY = 0.45
@@ -246,11 +244,12 @@ def dsp_blocks(unit: MatrixVector) -> FloatArray:
     shared. Unrolled by Vitis HLS: the constants worth a multiplier.
     """
     if unit.tool is Tool.VITIS_HLS:
-        sequential, unrolled = unit.multipliers, np.ceil(unit.worth_a_multiplier)
+        worth = unit.worth_a_multiplier
+        sequential, unrolled = unit.multipliers, np.ceil(np.where(unit.reuse > 2, np.minimum(worth, unit.shared_multipliers), worth))
     else:
         sequential = unit.multipliers - (unit.significant_bits < NARROWEST_IN_DSP[unit.tool])
         hard = unit.constants.dsp
         unshared = np.where(unit.latency_strategy & (unit.reuse > 1), 0.0, np.rint(hard))
-        unrolled = np.where(unit.shared, np.minimum(unit.shared_multipliers, hard), unshared)
+        unrolled = np.where(unit.shared, np.minimum(unit.shared_multipliers, hard), unshared) * np.maximum(unit.blocks, 1.0)
     unrolled = np.where(unit.distributed | (unit.rows.logic_only > 0), 0.0, unrolled)
     return np.where(unit.sequential, np.where(unit.in_dsp, np.maximum(sequential, 0.0) * unit.blocks, 0.0), unrolled)

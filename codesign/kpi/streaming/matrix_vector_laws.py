@@ -18,7 +18,7 @@ import numpy as np
 from codesign.kpi.streaming.flow import EARLY, Flow, Stage, Tool
 from codesign.kpi.streaming.hls_table import Mask
 from codesign.kpi.streaming.matrix_vector import ARRAY_PARTITION_LIMIT, SHARED_FROM_BITS, MatrixVector
-from codesign.kpi.streaming.matrix_vector_terms import ROM_BITS, WIDE, arrives_at_once, pipelined, weights_in_lut
+from codesign.kpi.streaming.matrix_vector_terms import ROM_BITS, WIDE, arrives_at_once, observed_memory, pipelined, weights_in_lut
 from codesign.kpi.streaming.terms import once
 from codesign.kpi.template_model import FloatArray
 
@@ -122,6 +122,7 @@ def _dense_cycles(unit: MatrixVector, latency: FloatArray, interval: FloatArray)
         wide = np.where((unit.reuse >= WIDE) & (unit.fold > 1), np.where(unit.fold < 4, 27.0, np.where(unit.fold < 8, 12.0, 0.0)), 0.0)
         sequential = latency + np.where(words > 1, words + 2.0, 0.0) + wide
         unrolled = 7.0 + np.minimum(np.ceil(np.log2(unit.inputs)), 4.0) + np.where(words > 1, unit.inputs / 2.0 + 1.0, 0.0)
+        unrolled = np.maximum(unrolled, latency)
         read = np.where(unit.sequential, sequential, unrolled)
     else:
         read = latency + np.where(words > 1, words + 3.0, 2.0)
@@ -139,7 +140,7 @@ def _convolution_cycles(unit: MatrixVector, latency: FloatArray, interval: Float
     if unit.tool is Tool.VIVADO_HLS_2019:
         odd = (np.log2(unit.inputs) % 1.0 != 0) & (unit.fold == 1) & (unit.serves == 1)
         sequential = positions * (latency + 4.0 + odd)
-        unrolled = np.where(unit.inputs > 3, positions + 27.0, positions * 8.0)
+        unrolled = np.maximum(np.where(unit.inputs > 3, positions + 27.0, positions * 8.0), positions * unit.reuse)
     else:
         operands = np.round(4.0 + 7.0 * (unit.weight_bits + unit.input_bits) / 64.0 * 5.0 / unit.rows.clock_ns)
         sequential = np.where(_whole(unit), positions * (unit.reuse + operands), unit.reuse + operands - 2.0)
@@ -172,7 +173,8 @@ def memory_blocks(unit: MatrixVector, flow: Flow) -> FloatArray:
     index_bits = np.where(unit.serves > 1, np.ceil(np.log2(np.maximum(unit.serves, 1.0))), 0.0)
     index = (unit.reuse * index_bits >= ROM_BITS).astype(np.float64)
     if flow.stage is Stage.POST_SYNTH and flow.tool is Tool.VITIS_HLS:
-        blocks = rom_tiles(unit.reuse, index_bits) + np.where(weights_in_lut(unit), 0.0, _observed_blocks(unit))
+        weights = np.where(observed_memory(unit), _observed_blocks(unit), rom_tiles(unit.reuse, unit.multipliers * unit.weight_bits))
+        blocks = rom_tiles(unit.reuse, index_bits) + np.where(weights_in_lut(unit), 0.0, weights)
     else:
         width = unit.multipliers * unit.weight_bits
         trimmed = width - (unit.weight_bits - unit.significant_bits)

@@ -28,6 +28,10 @@ LUT_PER_BIT_AND_WAY = 0.34
 """Other sizes of the same, in proportion to the number of words."""
 WIDE = 512
 """Words from which the tools spread a selector over several cycles."""
+LUT_WORDS = 64
+"""Words of a memory that one LUT holds a bit of."""
+OBSERVED_WIDTH = 200
+"""Bits of the widest weight memory among the syntheses after Vitis HLS."""
 ROM_BITS = 1024
 """Memories up to this size are built of LUT."""
 
@@ -164,10 +168,16 @@ def pipelined(unit: MatrixVector) -> Mask:
 def weights_in_lut(unit: MatrixVector) -> Mask:
     """Sequential units whose weights Vivado builds of LUT after Vitis HLS, which ignores hls4ml's pragma for block memory.
 
-    Observed on 151 syntheses: blocks only for up to 1,024 words of at least 8 bits and more than 88 inputs.
+    Observed on 151 syntheses of long and narrow memories: blocks only for up to 1,024 words of at least 8 bits and more than
+    88 inputs. Others: up to 64 words, the depth of one LUT (AMD UG474).
     """
     block = (unit.reuse <= 1024) & (unit.multipliers * unit.weight_bits >= 8) & (unit.inputs > 88)
-    return np.asarray(unit.sequential & ~block)
+    return np.asarray(unit.sequential & np.where(observed_memory(unit), ~block, unit.reuse <= LUT_WORDS))
+
+
+def observed_memory(unit: MatrixVector) -> Mask:
+    """Weight memories of the shapes that synthesis after Vitis HLS was observed on."""
+    return np.asarray((unit.reuse >= WIDE) & (unit.multipliers * unit.weight_bits <= OBSERVED_WIDTH))
 
 
 @record
@@ -275,7 +285,7 @@ LUT_TERMS: Terms[MatrixVector] = {
     "weight_rom": UnitTerm("bit", "weights in LUT", lambda u: weights_in_lut(u) * u.products * u.weight_bits),
     "adder": UnitTerm("bit", "adder trees of unrolled units", lambda u: _sums(u) * u.accumulator_bits),
     "constant_adder": UnitTerm("bit", "products with a constant of two digits", lambda u: u.constants.two * (u.input_bits + u.weight_bits)),
-    "constant_product": UnitTerm("instance", "products with a constant of three digits and more", lambda u: u.resource_unrolled * u.constants.hard),
+    "constant_product": UnitTerm("bit", "products with a constant of three digits and more", lambda u: u.resource_unrolled * u.constants.hard * u.weight_bits),
     "constant_product_latency": UnitTerm("instance", "the same in Latency strategy", lambda u: u.latency_strategy * u.constants.hard),
     "constant_product_logic": UnitTerm(
         "bit", "the same kept out of DSP blocks", lambda u: (u.rows.logic_only > 0) * u.constants.hard * (u.input_bits + u.weight_bits)
@@ -287,7 +297,7 @@ LUT_TERMS: Terms[MatrixVector] = {
     "stream_accumulator": UnitTerm(
         "bit", "accumulators that selectors write, stream", lambda u: (_streaming(u) & (u.reuse > u.per_output)) * u.outputs * _sum_width(u)
     ),
-    "stream_layer": UnitTerm("instance", "control of a unit in a stream", lambda u: _number(_streaming(u))),
+    "stream_layer": UnitTerm("instance", "control of a unit in a stream", lambda u: _number(u.rows.stream > 0)),
     "stream_output": UnitTerm("instance", "results of a dense layer, stream", lambda u: (_streaming(u) & u.dense) * u.outputs),
     "folded_input": UnitTerm("bit", "inputs of a folded unit without stream", lambda u: _folded_parallel(u) * u.word_bits),
     "wide_multiplier": UnitTerm(
@@ -365,7 +375,7 @@ FF_TERMS: Terms[MatrixVector] = {
     "stream_word": UnitTerm(
         "bit", "input and result of a dense layer, stream", lambda u: (_streaming(u) & u.dense) * (u.word_bits + u.outputs * u.rows.output_bits)
     ),
-    "stream_layer": UnitTerm("instance", "control of a unit in a stream", lambda u: _number(_streaming(u))),
+    "stream_layer": UnitTerm("instance", "control of a unit in a stream", lambda u: _number(u.rows.stream > 0)),
     "folded_input": UnitTerm("bit", "inputs of a folded unit without stream, two registers each", lambda u: _folded_parallel(u) * 2.0 * u.word_bits),
     "wide_multiplier": UnitTerm(
         "instance", "registers between DSP blocks of one multiplier", lambda u: (u.sequential & u.in_dsp) * u.multipliers * (u.blocks - 1.0)

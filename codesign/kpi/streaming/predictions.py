@@ -17,6 +17,9 @@ from codesign.kpi.streaming.uncertainty import FIGURES, design_classes, interval
 from codesign.kpi.template_model import FloatArray
 from codesign.network.hls_model import HlsModel
 
+LEAST = {"latency": 1.0, "interval": 1.0}
+"""Lower ends of intervals are not below this, where the figure itself is not."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -64,7 +67,7 @@ def predict_table(table: HlsTable, flow: Flow) -> Predictions:
         table=table,
         layers=layers,
         network=network,
-        low={figure: np.floor(low) for figure, (low, _) in bounds.items()},
+        low={figure: np.minimum(np.maximum(np.floor(low), LEAST.get(figure, 0.0)), getattr(network, figure)) for figure, (low, _) in bounds.items()},
         high={figure: np.ceil(high) for figure, (_, high) in bounds.items()},
         classes=classes,
         feasibility=found,

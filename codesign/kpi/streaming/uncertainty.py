@@ -17,7 +17,7 @@ from codesign.kpi.streaming.flow import Flow
 from codesign.kpi.streaming.hls_table import HlsTable
 from codesign.kpi.streaming.prices import FOLDER
 from codesign.kpi.template_model import FloatArray
-from codesign.network.hls_model import Strategy
+from codesign.network.hls_model import Kind, Strategy
 
 FIGURES = ("latency", "interval", "lut", "ff", "dsp", "bram18")
 
@@ -26,15 +26,15 @@ class DesignClass(IntEnum):
     """Kinds of designs whose errors differ: single layers, and networks of several rows."""
 
     SEQUENTIAL_LAYER = 0
-    """io_parallel, Resource strategy with RF > 1."""
+    """io_parallel, dense, Resource strategy with RF of at least its inputs."""
     UNROLLED_LAYER = 1
     """io_parallel otherwise."""
     STREAM_LAYER = 2
     """io_stream."""
     SEQUENTIAL_NETWORK = 3
-    """io_parallel, all layers with weights in Resource strategy with RF > 1."""
+    """io_parallel, all layers with weights dense and in Resource strategy with RF of at least their inputs."""
     UNROLLED_NETWORK = 4
-    """io_parallel otherwise: some layer is unrolled, or none has weights."""
+    """io_parallel otherwise: some layer is unrolled, folded, a convolution or recurrent, or none has weights."""
     STREAM_NETWORK = 5
 
 
@@ -67,7 +67,7 @@ def error_record() -> ErrorRecord:
 def design_classes(table: HlsTable) -> NDArray[np.int64]:
     """Class of each design (n,), as `DesignClass`."""
     stream = table.largest(table.stream.astype(np.float64)) > 0
-    in_turn = (table.strategy == Strategy.RESOURCE) & (np.maximum(table.reuse, table.recurrent_reuse) > 1)
+    in_turn = (table.strategy == Strategy.RESOURCE) & (table.reuse > 1) & (table.reuse >= table.fan_in) & (table.kind == Kind.DENSE)
     unrolled = table.largest((table.weighted & ~in_turn).astype(np.float64)) > 0
     sequential = ~unrolled & (table.largest((table.weighted & in_turn).astype(np.float64)) > 0)
     layer = np.where(stream, DesignClass.STREAM_LAYER, np.where(sequential, DesignClass.SEQUENTIAL_LAYER, DesignClass.UNROLLED_LAYER))
