@@ -87,7 +87,7 @@ def render_estimate_page(*, model: HlsModel, request: Request, estimate: ModelEs
         "given_layers": layer_table(estimate),
         "settings": setting_table(estimate, advice, sweep),
         "factors": factor_table(estimate, advice, sweep),
-        "notes": model.notes,
+        "notes": (*estimate.cautions, *model.notes),
         "provenance": provenance(model, request, estimate),
     }
     return page_environment().get_template("estimate.html.j2").render(**view, **page_parts())

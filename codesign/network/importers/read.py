@@ -113,7 +113,8 @@ def _project(record: Record, path: Path) -> Draft:
     """A project's configuration: the network is in a file that it names, relative to its own folder."""
     key = next((key for key in ("OnnxModel", "KerasJson", "KerasModel") if isinstance(record.get(key), str)), None)
     if key is None:
-        raise InputError("names no model file that can be read: shapes are missing", where=str(path), remedy="Set OnnxModel or KerasJson to a path.")
+        remedy = "Set OnnxModel or KerasJson to a path, or export the model to ONNX and give that file with --config and this one."
+        raise InputError("names no model file that can be read: shapes are missing", where=str(path), remedy=remedy)
     name = record.text(key)
     if "\x00" in name:
         raise record.error(key, "is not a path")
