@@ -106,21 +106,52 @@ def fit_all(designs: Sequence[MeasuredDesign]) -> Fitted:
         for resource, (name, source) in counted.items():
             fitted.add(flow, resource, {name: Quantity(value=1.0, unit=_unit(resource, name), source=source)})
     synthesised = [design for design in designs if design.group in FOUND_SYNTHESISED]
+    scales = {resource: _fit_scale(fitted, resource, [design for design in synthesised if design.measured.get(resource)]) for resource in RESOURCES}
     for flow in BASES:
         if flow.stage is not VIVADO_2020.stage:
-            _set_scales(fitted, flow, len(synthesised))
+            _set_scales(fitted, flow, scales)
     return fitted
 
 
-def _set_scales(fitted: Fitted, flow: Flow, rows: int) -> None:
+def _fit_scale(fitted: Fitted, resource: str, designs: Sequence[MeasuredDesign]) -> Quantity:
+    """Factor from a tool's estimate to synthesis: geometric mean over repositories, each the mean of its designs.
+
+    Without designs, what is expected. Keeps the prediction of each design by the others.
+    """
+    if not designs:
+        return Quantity(value=SCALE_EXPECTED[resource], unit="1", source="expected; no synthesised project was at hand", rows=0, error=0.4)
+    estimated = np.array([_unscaled(fitted, resource, design) for design in designs])
+    logs = np.log(np.array([design.measured[resource] for design in designs]) / estimated)
+    groups = np.array([design.architecture for design in designs])
+
+    def scale(rows: FloatArray) -> float:
+        means = [logs[rows & (groups == group)].mean() for group in sorted(set(groups[rows]))]
+        return float(np.exp(np.mean(means))) if means else SCALE_EXPECTED[resource]
+
+    left_out = np.array([scale(groups != group) for group in groups]) * estimated
+    fitted.predictions[resource].update({design.id: float(value) for design, value in zip(designs, left_out, strict=True)})
+    error = float(np.median(np.abs(left_out * np.exp(-logs) / estimated - 1.0)))
+    source = "synthesised projects of public repositories: geometric mean of measured over estimated"
+    return Quantity(value=_rounded(scale(np.ones(len(designs), dtype=np.bool_))), unit="1", source=source, rows=len(designs), error=round(error, 4))
+
+
+def _unscaled(fitted: Fitted, resource: str, design: MeasuredDesign) -> float:
+    """What the tool would have said of a synthesised design, but for selectors that synthesis removes."""
+    known = _given_prices(fitted, BASES[design.flow], resource, ())
+    paid = {name: price * (SELECTOR_SCALE if resource == "lut" and name in SELECTORS else 1.0) for name, price in known.items()}
+    counted = counts(design_table([design]), design.flow.tool, resource, tuple(paid))
+    return float((counted @ np.array(list(paid.values())))[0])
+
+
+def _set_scales(fitted: Fitted, flow: Flow, scales: Mapping[str, Quantity]) -> None:
     """Factors from a tool's estimate to synthesis, for what the flow's own rows do not show."""
-    source = f"{rows} synthesised projects of public repositories, observed"
-    fitted.scales[flow] = {name: Quantity(value=value, unit="1", source=source, rows=rows, error=0.4) for name, value in SCALE_EXPECTED.items()}
+    fitted.scales[flow] = dict(scales)
+    rows, source = scales["lut"].rows, "synthesised projects of public repositories: selectors nearly vanish"
     own = fitted.prices.setdefault(flow, {}).setdefault("lut", {})
     for name in SELECTORS:
         base = _base_price(fitted, BASES[flow], "lut", name)
         if base and name not in own:
-            own[name] = Quantity(value=SELECTOR_SCALE * base, unit=_unit("lut", name), source=f"{source}: selectors nearly vanish", rows=rows, error=0.5)
+            own[name] = Quantity(value=SELECTOR_SCALE * base, unit=_unit("lut", name), source=source, rows=rows, error=0.5)
 
 
 def _base_price(fitted: Fitted, flow: Flow, resource: str, name: str) -> float:

@@ -373,7 +373,9 @@ FF_TERMS: Terms[MatrixVector] = {
     ),
     "stream_accumulator": UnitTerm("bit", "accumulators, two registers each, stream", lambda u: _streaming(u) * 2.0 * u.outputs * _sum_width(u)),
     "stream_word": UnitTerm(
-        "bit", "input and result of a dense layer, stream", lambda u: (_streaming(u) & u.dense) * (u.word_bits + u.outputs * u.rows.output_bits)
+        "bit",
+        "input and result of a dense layer, stream",
+        lambda u: (u.sequential & u.dense) * (u.rows.stream > 0) * (u.word_bits + u.outputs * u.rows.output_bits),
     ),
     "stream_layer": UnitTerm("instance", "control of a unit in a stream", lambda u: _number(u.rows.stream > 0)),
     "folded_input": UnitTerm("bit", "inputs of a folded unit without stream, two registers each", lambda u: _folded_parallel(u) * 2.0 * u.word_bits),
