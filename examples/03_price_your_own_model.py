@@ -8,7 +8,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from codesign.accelerator.device import find_device
-from codesign.kpi.streaming.estimation import Estimator, Request
+from codesign.kpi.streaming.estimates import Request
+from codesign.kpi.streaming.estimation import Estimator
 from codesign.kpi.streaming.flow import Flow, Stage, Tool
 from codesign.network.hls_model import HlsLayer, HlsModel, Kind, Strategy
 

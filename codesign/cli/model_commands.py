@@ -12,7 +12,7 @@ from codesign.cli.output import console, emit, number, say, table
 from codesign.errors import InfeasibleError, InputError
 
 if TYPE_CHECKING:
-    from codesign.kpi.streaming.estimation import Advice, ModelEstimate, Request, SweepPoint
+    from codesign.kpi.streaming.estimates import Advice, ModelEstimate, Request, SweepPoint
     from codesign.network.hls_model import HlsModel
 
 STREAM, PARALLEL = "io_stream", "io_parallel"
@@ -82,7 +82,7 @@ def _request(
 ) -> tuple[HlsModel, Request]:
     """The model with what the options override, and the request."""
     from codesign.accelerator.device import find_device
-    from codesign.kpi.streaming.estimation import Request, with_reuse_factor, with_strategy
+    from codesign.kpi.streaming.estimates import Request, with_reuse_factor, with_strategy
     from codesign.kpi.streaming.flow import Flow, Stage, Tool
     from codesign.network.hls_model import Strategy
 
@@ -128,7 +128,7 @@ def _io_type(model: HlsModel, asked: str | None) -> str:
 
 def _limit(text: str) -> tuple[str, float]:
     """A resource and its usable share."""
-    from codesign.kpi.streaming.estimation import COUNTED
+    from codesign.kpi.streaming.estimates import COUNTED
 
     name, _, share = text.partition("=")
     try:

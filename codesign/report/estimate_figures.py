@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codesign.kpi.streaming.estimation import COUNTED, Advice, ModelEstimate, SweepPoint
+from codesign.kpi.streaming.estimates import COUNTED, Advice, ModelEstimate, SweepPoint
 from codesign.report.formatting import THIN, Scale, count, kpi_short, names, plural, scale_for, significant
 from codesign.report.plot import ACCENT, CARD, GREY, INK, Figure, axis, base_layout, kpi_axis, log_ticks, plain
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import InputError
-from codesign.kpi.streaming.estimation import COUNTED, Advice, ModelEstimate, Request, SweepPoint
+from codesign.kpi.streaming.estimates import COUNTED, Advice, ModelEstimate, Request, SweepPoint
 from codesign.kpi.streaming.feasibility import LIKELY
 from codesign.network.hls_model import HlsModel
 from codesign.report.estimate_figures import brief, resource_lines, share_text, trade_off

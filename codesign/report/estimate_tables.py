@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from codesign.kpi.streaming.estimation import COUNTED, Advice, LayerEstimate, ModelEstimate, Request, SweepPoint
+from codesign.kpi.streaming.estimates import COUNTED, Advice, LayerEstimate, ModelEstimate, Request, SweepPoint
 from codesign.kpi.streaming.feasibility import LIKELY, POSSIBLE
 from codesign.kpi.streaming.flow import Stage, Tool
 from codesign.network.hls_model import WEIGHTED, HlsModel

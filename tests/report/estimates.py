@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codesign.accelerator.device import find_device
 from codesign.estimate import Estimate, Evidence
-from codesign.kpi.streaming.estimation import COUNTED, Advice, LayerEstimate, ModelEstimate, Request, SweepPoint
+from codesign.kpi.streaming.estimates import COUNTED, Advice, LayerEstimate, ModelEstimate, Request, SweepPoint
 from codesign.kpi.streaming.flow import Flow, Stage, Tool
 from codesign.network.hls_model import HlsLayer, HlsModel, Kind, Strategy
 from codesign.report.estimate_page import render_estimate_page

@@ -10,7 +10,8 @@ import pytest
 
 from codesign.accelerator.device import find_device
 from codesign.errors import InputError
-from codesign.kpi.streaming.estimation import COUNTED, Estimator, Request
+from codesign.kpi.streaming.estimates import COUNTED, Request
+from codesign.kpi.streaming.estimation import Estimator
 from codesign.kpi.streaming.flow import Flow, Stage, Tool
 from codesign.network.hls_model import HlsLayer, HlsModel, Kind, Strategy
 from codesign.report import render
