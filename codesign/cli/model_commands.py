@@ -200,11 +200,16 @@ def _document(model: HlsModel, request: Request, found: ModelEstimate, advice: A
         "tool": request.flow.tool.value,
         "limits": dict(request.limits),
         **_as_dict(found),
-        "advice": None
-        if advice is None
-        else {"fits": advice.fits, "optimal": advice.optimal, "latency_bound": advice.latency_bound, **_as_dict(advice.estimate)},
+        "advice": None if advice is None else _advice_as_dict(advice),
         "sweep": [dataclasses.asdict(point) for point in points],
     }
+
+
+def _advice_as_dict(advice: Advice) -> dict[str, Any]:
+    """The advice, and the part of an hls4ml configuration that sets it."""
+    settings = {"LayerName": {name: {"ReuseFactor": factor} for name, factor in advice.estimate.reuse.items()}}
+    proof = {"fits": advice.fits, "optimal": advice.optimal, "latency_bound": advice.latency_bound}
+    return {**proof, "hls4ml_config": settings, **_as_dict(advice.estimate)}
 
 
 def _as_dict(found: ModelEstimate) -> dict[str, Any]:

@@ -10,6 +10,7 @@ after the other have no rest, layers of a stream overlap in theirs. Minimise tha
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -106,6 +107,11 @@ class ReuseProgram:
         self._fill = np.concatenate([layer.fill for layer in self._layers])
         self._rest = np.concatenate([layer.rest for layer in self._layers])
         self._resources = np.concatenate([layer.resources for layer in self._layers])
+
+    @property
+    def settings(self) -> int:
+        """Number of settings worth a look."""
+        return math.prod(len(layer) for layer in self._layers)
 
     def least_latency(self, limits: FloatArray, *, gap: float = 0.0) -> Setting | None:
         """The setting of least latency within limits (r,), and among those of least total utilisation; None: none fits.

@@ -32,6 +32,8 @@ OPTIONAL = (
 )  # fmt: skip
 COLUMNS = (*REQUIRED, *OPTIONAL)
 STAGES = {"hls_estimate": Stage.HLS_ESTIMATE, "post_synth": Stage.POST_SYNTH, "post_place": Stage.POST_SYNTH}
+FAILED = ("0", "0.0", "false", "no")
+"""What the column of successes says of a synthesis that did not end."""
 DEFAULT_CLOCK_NS = 5.0
 """hls4ml's own default clock period."""
 
@@ -127,7 +129,7 @@ def read_design(row: Row) -> MeasuredDesign:
         build=build,
         skipped=skipped,
         measured=measured,
-        succeeded=text(row, "success") != "0",
+        succeeded=text(row, "success").strip().lower() not in FAILED,
     )
 
 
@@ -137,9 +139,9 @@ SYNTHETIC = ("wa-hls4ml-1layer", "wa-hls4ml-2layer", "wa-hls4ml-3layer", "n-torc
 
 def read_build(row: Row) -> Build:
     """How a row was built: io type, strategy, reuse factor, clock and fabric of a row."""
-    factors = [int(found) for found in re.findall(r"\d+", text(row, "reuse_factor"))]
+    factors = [int(float(found)) for found in re.findall(r"\d+(?:\.\d+)?", text(row, "reuse_factor"))]
     return Build(
-        io_type="io_stream" if re.search("io_stream|unknown", text(row, "io_type")) else "io_parallel",
+        io_type="io_stream" if re.search("io_stream|unknown", text(row, "io_type").lower()) else "io_parallel",
         strategy=Strategy.LATENCY if "latency" in text(row, "strategy").lower() else Strategy.RESOURCE,
         reuse_factor=max(1, min(factors)) if factors else 1,
         clock_ns=number(row.get("clock_ns")) or DEFAULT_CLOCK_NS,

@@ -53,8 +53,7 @@ def test_a_model_that_does_not_fit_is_given_the_reuse_factors_that_do(run: Run, 
     assert [layer["name"] for layer in found["layers"]][:2] == ["dense0", "relu0"]
     assert "least latency that fits" in err and "does not fit" in err
     # The advice, written as a configuration, is what it says it is.
-    settings = {"LayerName": {name: {"ReuseFactor": factor} for name, factor in advice["reuse"].items()}}
-    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps(advice["hls4ml_config"]))
     code, out, _ = run("estimate", str(model), "--device", "pynq-z2", "--config", str(tmp_path / "config.json"), "--json")
     again = document(out)
     assert code == 0 and again["fits"]

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from codesign.kpi.streaming.constants import count_products, expected_products, signed_digits
+from codesign.kpi.streaming.constants import SMALLEST_IN_DSP, ConstantProducts, expected_products, signed_digits
+
+
+def count_products(levels: NDArray[np.int64]) -> ConstantProducts:
+    """The distinct products of a layer whose weights are known, inputs x outputs."""
+    distinct = {(row, int(level)) for row, levels_of_input in enumerate(levels) for level in levels_of_input}
+    digits = [(abs(level), digits_by_hand(level)) for _, level in distinct]
+    counted = (sum(n == 2 for _, n in digits), sum(n >= 3 for _, n in digits), sum(n >= 3 and level >= SMALLEST_IN_DSP for level, n in digits))
+    return ConstantProducts(*(np.asarray(number, dtype=np.float64) for number in counted))
 
 
 def digits_by_hand(value: int) -> int:

@@ -264,6 +264,14 @@ def test_a_network_without_weights(flow: Flow, stream: bool) -> None:
     assert [float(reshape.values(figure)[0]) for figure in FIGURES] == [0, 1, 0, 0, 0, 0]
 
 
+def test_blocks_of_unrolled_layers_depend_on_weights_that_nobody_knows() -> None:
+    dense = model(layer(Kind.DENSE, in_c=32, out_c=32, weight_bits=12))
+    found = predict([dense] * 2, [build(reuse_factor=factor) for factor in (1, 2)], ESTIMATE[V2020])
+    unrolled, folded = found.high["dsp"] - found.low["dsp"]
+    assert unrolled == pytest.approx((1.07 - 1 / 1.07) * found.network.dsp[0], abs=2.0)  # whole blocks
+    assert folded < unrolled
+
+
 @pytest.mark.parametrize("flow", FLOWS, ids=str)
 def test_no_design(flow: Flow) -> None:
     found = predict([], [], flow)

@@ -184,3 +184,13 @@ def test_exact_predictions_have_no_error() -> None:
     assert error_of(few_off, counts, 2.0) == (0.0, 0.0)  # four of a hundred
     many_off = counts + 30.0 * (np.arange(100) % 10 == 0)
     assert error_of(many_off, counts, 2.0)[0] > 0.1
+
+
+def test_few_designs_ask_for_a_wider_error() -> None:
+    rng = np.random.default_rng(5)
+    predicted = np.full(400, 1000.0)
+    measured = predicted * np.exp(0.2 * rng.standard_normal(400))
+    few = error_of(measured[:12], predicted[:12], 0.0)[0]
+    assert few == pytest.approx(np.maximum(measured / predicted, predicted / measured)[:12].max() - 1.0)
+    many = error_of(measured, predicted, 0.0)[0]
+    assert many < np.maximum(measured / predicted, predicted / measured).max() - 1.0

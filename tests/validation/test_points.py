@@ -83,16 +83,19 @@ def test_figures_that_are_no_counts_are_not_measured() -> None:
     assert read_design(row).measured == {"ii_max": 3.0}
 
 
-def test_failed_syntheses_are_known() -> None:
-    failed = read_design(dense_row(4, 4, success="0"))
-    assert not failed.succeeded
-    assert failed.model is not None
+@pytest.mark.parametrize(("success", "succeeded"), [("0", False), ("0.0", False), (" False", False), ("1", True), ("1.0", True), ("", True)])
+def test_failed_syntheses_are_known(success: str, succeeded: bool) -> None:
+    design = read_design(dense_row(4, 4, success=success))
+    assert design.succeeded == succeeded
+    assert design.model is not None
 
 
 def test_defaults_of_a_build() -> None:
     build = read_build(dict.fromkeys(COLUMNS))
     assert (build.io_type, build.strategy, build.reuse_factor, build.clock_ns, build.series7) == ("io_parallel", Strategy.RESOURCE, 1, 5.0, False)
     assert read_build(project_row(4, 4, "a/b", reuse_factor="8;2;0")).reuse_factor == 1
+    assert read_build(project_row(4, 4, "a/b", reuse_factor="16.0", io_type="IO_Stream")).reuse_factor == 16
+    assert read_build(project_row(4, 4, "a/b", reuse_factor="16.0", io_type="IO_Stream")).io_type == "io_stream"
     assert read_build(project_row(4, 4, "a/b")).series7
 
 

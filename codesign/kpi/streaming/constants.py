@@ -53,19 +53,6 @@ def signed_digits(levels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.bitwise_count(positive ^ (3 * positive)), dtype=np.int64)
 
 
-def count_products(levels: NDArray[np.int64]) -> ConstantProducts:
-    """The products of a layer whose weights are known.
-
-    Args:
-        levels: weights as integers, inputs x outputs; of a convolution kernel positions times channels x filters.
-    """
-    rows = np.repeat(np.arange(len(levels)), levels.shape[1])
-    magnitude = np.abs(np.unique(np.column_stack([rows, levels.ravel()]), axis=0)[:, 1])
-    digits = signed_digits(magnitude)
-    classes = (digits == 2, digits >= 3, (digits >= 3) & (magnitude >= SMALLEST_IN_DSP))
-    return ConstantProducts(*(np.asarray(member.sum(), dtype=np.float64) for member in classes))
-
-
 def expected_products(n_in: FloatArray, n_out: FloatArray, weight_bits: FloatArray, peak: FloatArray, nonzero: FloatArray) -> ConstantProducts:
     """The same, expected of weights that are spread evenly between minus and plus their largest.
 

@@ -155,6 +155,8 @@ class Estimator:
             candidates.append(self.estimate(dict.fromkeys(setting.reuse, 1)))
         found = min((each for each in candidates if each.fits), key=_cycles, default=candidates[0])
         bound = min(setting.bound, *(_cycles(each) for each in candidates if each.fits)) if found.fits else setting.bound
+        if program.settings == 1:
+            bound = _cycles(found)
         return Advice(found, fits=found.fits, optimal=found.fits and _cycles(found) <= bound + WHOLE_CYCLE, latency_bound=bound)
 
     def sweep(self, points: int = SWEEP_POINTS) -> tuple[SweepPoint, ...]:

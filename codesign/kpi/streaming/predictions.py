@@ -15,8 +15,11 @@ from codesign.kpi.streaming.hls_table import Build, HlsTable
 from codesign.kpi.streaming.matrix_vector import MatrixVector
 from codesign.kpi.streaming.uncertainty import FIGURES, design_classes, interval
 from codesign.kpi.template_model import FloatArray
-from codesign.network.hls_model import HlsModel
+from codesign.network.hls_model import HlsModel, Strategy
 
+CONSTANT_SPREAD = 0.07
+"""Relative spread (95 %) of the DSP blocks of unrolled layers around what is expected of weights that nobody knows: 37 one-layer
+syntheses of wa-hls4ml and N-TORC at reuse factor 1."""
 LEAST = {"latency": 1.0, "interval": 1.0}
 """Lower ends of intervals are not below this, where the figure itself is not."""
 
@@ -62,6 +65,10 @@ def predict_table(table: HlsTable, flow: Flow) -> Predictions:
     network = network_costs(table, layers, flow)
     classes = design_classes(table)
     bounds = {figure: interval(flow, figure, getattr(network, figure), classes) for figure in FIGURES}
+    low, high = bounds["dsp"]
+    unrolled = table.largest((table.weighted & ((table.reuse <= 1) | (table.strategy == Strategy.LATENCY))).astype(np.float64)) > 0
+    spread = np.where(unrolled, 1.0 + CONSTANT_SPREAD, 1.0)
+    bounds["dsp"] = np.minimum(low, network.dsp / spread), np.maximum(high, network.dsp * spread)
     found = feasibility(table, unit)
     return Predictions(
         table=table,
