@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign.kpi.streaming.estimates import COUNTED, Advice, ModelEstimate, SweepPoint
+from codesign.kpi.streaming.estimation import SWEEP_BEYOND
 from codesign.report.formatting import THIN, Scale, count, kpi_short, names, plural, scale_for, significant
 from codesign.report.plot import ACCENT, CARD, GREY, INK, Figure, axis, base_layout, kpi_axis, log_ticks, plain
 
@@ -55,7 +56,7 @@ def as_point(estimate: ModelEstimate) -> SweepPoint:
 
 
 def best_settings(sweep: Sequence[SweepPoint], advice: Advice | None) -> tuple[SweepPoint, ...]:
-    """Settings that no other beats in latency and in the share of the fullest resource, fastest first.
+    """Best settings of a sweep that no other of them beats in latency and in the share of the fullest resource, fastest first.
 
     Of several with the advised latency only the advised one is kept.
     """
@@ -97,7 +98,8 @@ def trade_off(estimate: ModelEstimate, advice: Advice | None, sweep: Sequence[Sw
     return Figure(
         key="figure-trade-off",
         title="Latency against resources",
-        caption="The line joins the best settings found: those that no other beats in both latency and the share of the fullest resource. "
+        caption="The line joins the best settings found: none of them beats another in both latency and the share of the fullest resource. "
+        f"Faster ones that take more than {SWEEP_BEYOND:g} times what may be used, or than the smallest setting, are not sought. "
         f"{'Grey: one reuse factor asked of all layers. ' if uniform else ''}Tinted: beyond what may be used. Point at a setting for its reuse factors.",
         label=f"Scatter plot of {plural(len(best), 'best setting')} and {plural(len(uniform), 'uniform one')}: latency against the "
         "share of the fullest resource. The table of best settings holds the same figures.",

@@ -90,6 +90,15 @@ def test_advice_is_the_fastest_of_all_legal_settings_that_fit(make: object, io_t
             assert advice.estimate.reuse in everything
 
 
+def test_a_model_without_a_choice_has_its_only_setting_as_the_best() -> None:
+    first, second = dense("first", 1, 1), dense("second", 1, 1, "first")
+    for io_type in ("io_parallel", "io_stream"):
+        advice = Estimator(HlsModel("scalars", (first, second)), request(io_type)).advise()
+        assert advice.fits and advice.optimal
+        assert advice.estimate.reuse == {"first": 1, "second": 1}
+        assert advice.latency_bound == advice.estimate.kpis["latency_cycles"].value
+
+
 def test_totals_are_those_of_the_layers() -> None:
     for model, io_type in ((mlp(), "io_parallel"), (series(), "io_stream")):
         found = Estimator(model, request(io_type)).estimate()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from codesign.kpi.streaming import prices, uncertainty
 from codesign.kpi.streaming.flow import Flow, Stage, Tool
 from codesign.kpi.streaming.uncertainty import FIGURES, DesignClass
+from codesign.validation import coefficients
 from codesign.validation.coefficients import Fitted, error_of, fit_all, write_errors, write_prices
 from codesign.validation.fit_plan import BASES, COUNTED, SWEEPS, TITLES
 from codesign.validation.points import KPIS, MeasuredDesign, read_design, read_designs
@@ -161,6 +162,13 @@ def test_a_flow_without_rows_borrows_the_errors_of_its_base(designs: list[Measur
     assert borrowed.source == f"no rows of its own: {own.source}, doubled"
     assert borrowed.value == pytest.approx(2 * max(own.value, 0.1), abs=2e-4)
     assert borrowed.rows == own.rows
+
+
+def test_no_error_is_above_the_largest(designs: list[MeasuredDesign], fitted: Fitted, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coefficients, "LARGEST", 0.05)
+    write_prices(fitted)
+    write_errors(designs, fitted.left_out(designs))
+    assert all(each.relative.value <= 0.05 for groups in uncertainty.error_record().flows.values() for own in groups.values() for each in own.values())
 
 
 @given(st.integers(0, 10_000), st.floats(0.02, 1.0), st.sampled_from([0.0, 2.0, 50.0]))
