@@ -28,7 +28,7 @@ setup: $(VENV)/.installed
 # Debian and Ubuntu: the compiler, and what the tests and faster verification use when it is there.
 system:
 	apt-get update
-	apt-get install -y --no-install-recommends g++ make ccache chromium
+	apt-get install -y --no-install-recommends g++ make perl ccache chromium
 
 $(VENV)/bin/python:
 	@command -v g++ >/dev/null || { echo "g++ was not found: install it (Debian/Ubuntu: apt-get install g++)" >&2; exit 3; }

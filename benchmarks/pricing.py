@@ -6,6 +6,11 @@ Run:
 
 Each run draws other designs (seeds 0, 1, ...) and times one call of `price`: layer tables, cycles, traffic, resources,
 power. Time is processor time of this process.
+
+Then the shared array's cost model by itself, without making layer tables and without what a board adds: cycles, traffic,
+energy and the resources of each array. Layers evaluated per second are those that a design has, all but the input: dense,
+convolution, add, pool. Ten-layer pairs are (network, array) pairs per second, the networks with ten dense and convolution
+layers, adds and pools besides.
 """
 
 from __future__ import annotations
@@ -18,12 +23,16 @@ import time
 import numpy as np
 
 from codesign.accelerator.device import find_device
-from codesign.kpi.evaluate import price
+from codesign.kpi.evaluate import CHUNK, price
 from codesign.kpi.joint_space import JointSpace
 from codesign.network.table_builder import TaskShape
+from codesign.space.columns import Columns
+from codesign.space.parameters import Value
 
 KWS = TaskShape(input_shape=(49, 10), classes=12, input_bits=8, input_signed=True)
 """49 frames of 10 features, 12 classes: the keyword spotting task."""
+TEN_LAYERS: dict[str, list[Value]] = {"tcresnet.blocks": [3], **{f"tcresnet.block{number}_residual": [int(number > 1)] for number in (1, 2, 3)}}
+"""What makes a ``tcresnet`` of ten dense and convolution layers: one plain block of two convolutions and two residual ones of three."""
 
 
 def designs_per_second(joint: JointSpace, count: int, seed: int) -> float:
@@ -32,6 +41,25 @@ def designs_per_second(joint: JointSpace, count: int, seed: int) -> float:
     start = time.process_time()
     price(joint, indices)
     return count / (time.process_time() - start)
+
+
+def evaluation_speed(joint: JointSpace, count: int, seed: int) -> tuple[float, float]:
+    """Layers and designs per second of the cost model alone, in chunks as `price` makes them; one blueprint, one template."""
+    (blueprint,), (template,) = joint.blueprints, joint.templates
+    indices = joint.space.sample(count, np.random.default_rng(seed))
+    chunks = [indices[start : start + CHUNK] for start in range(0, count, CHUNK)]
+    parts = [(blueprint.table(joint.space, chunk, joint.shape), Columns(joint.space, chunk, template.name)) for chunk in chunks]
+    start = time.process_time()
+    for table, columns in parts:
+        template.evaluate(table, columns, joint.device)
+    seconds = time.process_time() - start
+    return sum(float(table.present.sum()) for table, _ in parts) / seconds, count / seconds
+
+
+def spread_of(speeds: list[float]) -> str:
+    """Mean, standard deviation and least."""
+    deviation = statistics.stdev(speeds) if len(speeds) > 1 else 0.0
+    return f"mean {statistics.mean(speeds):9.0f}  spread {deviation:8.0f}  slowest {min(speeds):9.0f}"
 
 
 def main() -> None:
@@ -48,8 +76,12 @@ def main() -> None:
             joint = JointSpace.build(KWS, blueprints, [template], device)
             designs_per_second(joint, 4000, seed=0)
             speeds = [designs_per_second(joint, arguments.designs, seed) for seed in range(arguments.runs)]
-            spread = statistics.stdev(speeds) if len(speeds) > 1 else 0.0
-            print(f"{template:10s} {'+'.join(blueprints):20s} mean {statistics.mean(speeds):9.0f}  spread {spread:8.0f}  slowest {min(speeds):9.0f}")
+            print(f"{template:10s} {'+'.join(blueprints):20s} {spread_of(speeds)}")
+    print("pe_array, cost model alone, per second of processor time")
+    for what, figure, overrides in (("layers", 0, None), ("ten-layer pairs", 1, TEN_LAYERS)):
+        joint = JointSpace.build(KWS, ["tcresnet"], ["pe_array"], device, overrides)
+        speeds = [evaluation_speed(joint, arguments.designs, seed)[figure] for seed in range(arguments.runs)]
+        print(f"{what:31s} {spread_of(speeds)}")
     heavy = sorted({"torch", "hls4ml", "brevitas", "gpytorch"} & set(sys.modules))
     print(f"heavy packages imported: {', '.join(heavy) or 'none'}")
 

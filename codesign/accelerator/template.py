@@ -5,6 +5,7 @@ A template's formulas are code (``codesign.kpi``); its parameters, their legal v
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from codesign.catalogue import load_record, record
 from codesign.errors import InputError
 from codesign.space.parameters import Half, Parameter, ParameterKind, Value
 
+DESCRIPTOR_FILE = "template.toml"
+MODEL_PATH = re.compile(r"codesign(\.[a-z_][a-z0-9_]*)+:[A-Z_]+")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -24,12 +27,21 @@ class TemplateParameter:
         values: the legal values, in order.
         unit: unit of the values; ``"1"`` for pure numbers and names.
         meaning: one line.
+        default: see `codesign.space.parameters.Parameter`.
+
+    Raises:
+        ValueError: the default is none of the values.
     """
 
     kind: ParameterKind
     values: tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
     unit: str
     meaning: str
+    default: int | float | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.default is not None and self.default not in self.values:
+            raise ValueError(f"default must be one of {list(self.values)}, got {self.default!r}")
 
 
 @record
@@ -49,18 +61,28 @@ class Preset:
 
 @record
 class Descriptor:
-    """A template: its parameters and presets.
+    """A template: where its cost model is, its parameters and presets.
+
+    Attributes:
+        name: that of its folder.
+        description: one line.
+        model: the cost model as ``codesign.kpi.<module>:<object>``.
+        parameters: by name.
+        presets: by name.
 
     Raises:
-        ValueError: a preset names a parameter that the template does not have.
+        ValueError: the model is not an object of codesign, or a preset names a parameter that the template does not have.
     """
 
     name: str
     description: str
+    model: str
     parameters: dict[str, TemplateParameter]
     presets: dict[str, Preset]
 
     def __post_init__(self) -> None:
+        if not MODEL_PATH.fullmatch(self.model):
+            raise ValueError(f"model must be codesign.<module>:<OBJECT>, got {self.model!r}")
         for preset, content in self.presets.items():
             unknown = sorted(set(content.values) - set(self.parameters))
             if unknown:
@@ -69,7 +91,7 @@ class Descriptor:
     def parameter(self, name: str, values: tuple[Value, ...] | None = None) -> Parameter:
         """A design-space parameter ``<template>.<name>``, over ``values`` in place of all legal ones where given."""
         found = self.parameters[name]
-        return Parameter(f"{self.name}.{name}", found.kind, found.values if values is None else values, Half.ACCELERATOR)
+        return Parameter(f"{self.name}.{name}", found.kind, found.values if values is None else values, Half.ACCELERATOR, default=found.default)
 
     def preset(self, name: str) -> Preset:
         """A preset by name.
@@ -95,7 +117,7 @@ def load_descriptor(name: str) -> Descriptor:
     Raises:
         InputError: its file is missing or not what it must be.
     """
-    path = templates_folder() / name / "template.toml"
+    path = templates_folder() / name / DESCRIPTOR_FILE
     descriptor = load_record(path, Descriptor)
     if descriptor.name != name:
         raise InputError(f"template is named {descriptor.name!r}", where=str(path), remedy=f"Name it {name!r}, like its folder")

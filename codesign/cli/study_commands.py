@@ -14,7 +14,8 @@ import typer
 
 from codesign.cli.output import SETTINGS, emit, number, say, table
 from codesign.cli.progress import ProgressDisplay
-from codesign.errors import CodesignError, InputError, InterruptedRunError, VerificationError
+from codesign.cli.verification_output import print_results, print_verified, raise_mismatches
+from codesign.errors import CodesignError, InputError, InterruptedRunError
 
 if TYPE_CHECKING:
     from codesign.search.engine import Engine
@@ -56,6 +57,7 @@ def run(
     from codesign.search.specification import load_specification
     from codesign.search.study import Study
     from codesign.store.lock import exclusive
+    from codesign.verify.pipeline import find_level
 
     specification = builtin_study() if study_file is None else load_specification(study_file)
     device = _check_run(device, verification)
@@ -82,7 +84,7 @@ def run(
     _emit_front(study, study.front(), report=str(path), seconds=seconds)
     if problem is not None:
         raise problem
-    _raise_mismatches(study, study.front())
+    raise_mismatches(study, study.front(), find_level("csim"))
 
 
 def _prove_front(study: Study, engine: Engine, hls_out: Path, display: ProgressDisplay) -> CodesignError | None:
@@ -105,10 +107,15 @@ def status(study: StudyName = None, runs: Runs = RUNS) -> None:
     opened = _open(study, runs)
     done, failed = opened.counts()
     total = opened.specification.budget.evaluations
-    front_size, verified = len(opened.front()), len(opened.store.verifications("csim"))
+    front_size = len(opened.front())
+    verified, simulated, synthesised = (
+        len(frozenset[str]().union(*map(opened.store.verifications, levels))) for levels in (("csim",), ("rtl",), ("synth", "pnr"))
+    )
     say(f"study {opened.specification.name} in {opened.folder}")
-    say(f"evaluated {done} of {total}, failed {failed}; front {front_size} designs; verified in C simulation {verified}")
-    emit({"study": opened.specification.name, "evaluated": done, "failed": failed, "budget": total, "front": front_size, "verified": verified})
+    say(f"evaluated {done} of {total}, failed {failed}; front {front_size} designs")
+    say(f"verified in C simulation {verified}, in RTL simulation {simulated}; synthesised {synthesised}")
+    counts = {"evaluated": done, "failed": failed, "budget": total, "front": front_size, "verified": verified}
+    emit({"study": opened.specification.name, **counts, "verified_rtl": simulated, "synthesised": synthesised})
 
 
 def front(
@@ -145,13 +152,7 @@ def show(design: Annotated[str, typer.Argument(help="Id of a design, or its firs
         for layer in graph
     ]
     table(("layer", "op", "output", "weights", "w bits", "a bits", "MACs"), rows, left=2)
-    result = opened.store.verifications("csim").get(item.id)
-    if result is None:
-        say("C simulation: not verified; `codesign verify " + item.id + "` does it")
-    else:
-        say(f"C simulation: {result['samples_exact']:,} of {result['samples']:,} samples exact")
-    if result is not None and result["first_diverging_layer"] is not None:
-        say(f"first diverging layer: {result['first_diverging_layer']}; types and overflows: {opened.project_folder(item.id) / 'csim' / 'divergence.json'}")
+    verified = print_verified(opened, item.id)
     emit(
         {
             "id": item.id,
@@ -160,7 +161,9 @@ def show(design: Annotated[str, typer.Argument(help="Id of a design, or its firs
             "parameters": dict(item.design.point.assignment),
             "figures": {name: estimate.as_dict() for name, estimate in figures.items()},
             "layers": graph.as_rows(),
-            "verification": result,
+            "verification": verified.get("csim"),
+            "rtl": verified.get("rtl"),
+            "synthesis": verified.get("pnr", verified.get("synth")),
         }
     )
 
@@ -174,7 +177,7 @@ def export(
     hls_out: HlsOut = HLS_OUT,
     data: Data = None,
 ) -> None:
-    """Write hls4ml projects (Vitis back end) for one design or the front."""
+    """Write the hardware projects of one design or the front: hls4ml (Vitis back end), and the Verilog of a pe_array."""
     from codesign.export.pipeline import export_design, project_request
     from codesign.store.lock import exclusive
 
@@ -192,33 +195,41 @@ def verify(
     design: DesignId = None,
     whole_front: WholeFront = False,
     study: StudyName = None,
+    level: Annotated[
+        str,
+        typer.Option("--level", help="csim: C simulation (g++). rtl: the exported Verilog (Verilator). synth: Yosys. pnr: nextpnr, ECP5 only."),
+    ] = "csim",
     jobs: Jobs = 1,
     cluster: Cluster = None,
     data: Data = None,
     runs: Runs = RUNS,
     hls_out: HlsOut = HLS_OUT,
 ) -> None:
-    """Compile exported designs with g++ and compare them bit for bit with the quantised model over the whole test split."""
+    """Compare exported designs bit for bit with the quantised model over the whole test split, or synthesise their hardware.
+
+    Cycles and resources that were measured become evidence: the design shows them, and the prices of others learn from them.
+    With --front, a level beyond csim leaves out designs on templates that have no Verilog.
+    """
     from codesign.search.engine import open_engine
     from codesign.store.lock import exclusive
+    from codesign.verify.pipeline import find_level
 
+    found = find_level(level)
     opened = _open(study, runs)
     chosen = _chosen(opened, design, whole_front)
+    if whole_front and found.evidence is not None:
+        chosen = _with_hardware(opened, chosen)
     with _interruptible(opened.specification.name), ExitStack() as stack:
         stack.enter_context(exclusive(opened.folder / "lock"))
         _bind(opened, data)
         engine = stack.enter_context(open_engine(jobs, cluster))
         display = stack.enter_context(ProgressDisplay())
-        _verify(opened, chosen, engine, hls_out, display)
-    results = opened.store.verifications("csim")
-    rows = [
-        [i.id, f"{r['samples_exact']:,} of {r['samples']:,}", number(r["max_abs_difference"]), f"{r['metric_quantised']:.4f}", f"{r['metric_simulated']:.4f}"]
-        for i in chosen
-        if (r := results.get(i.id))
-    ]
-    table(("design", "samples exact", "max difference", "accuracy Brevitas", "accuracy C simulation"), rows)
-    emit({"level": "csim", "points": [results[item.id] for item in chosen if item.id in results]})
-    _raise_mismatches(opened, chosen)
+        _verify(opened, chosen, engine, hls_out, display, level)
+    results = opened.store.verifications(level)
+    print_results(found, chosen, results)
+    emit({"level": level, "points": [results[item.id] for item in chosen if item.id in results]})
+    if found.simulates:
+        raise_mismatches(opened, chosen, found)
 
 
 def report(study: StudyName = None, runs: Runs = RUNS) -> None:
@@ -282,11 +293,21 @@ def _chosen(study: Study, design: str | None, whole_front: bool) -> list[Evaluat
     return study.front() if design is None else [study.find(design)]
 
 
-def _verify(study: Study, chosen: list[Evaluated], engine: Engine, hls_out: Path, display: ProgressDisplay) -> None:
+def _with_hardware(study: Study, chosen: list[Evaluated]) -> list[Evaluated]:
+    """The designs whose projects hold Verilog; the others, if there are any such, are told."""
+    from codesign.verify.pipeline import has_hardware
+
+    kept = [item for item in chosen if has_hardware(study, item)]
+    if kept and len(kept) < len(chosen):
+        say(f"{len(chosen) - len(kept)} of {len(chosen)} designs are on templates without Verilog and left out")
+    return kept or chosen
+
+
+def _verify(study: Study, chosen: list[Evaluated], engine: Engine, hls_out: Path, display: ProgressDisplay, level: str = "csim") -> None:
     from codesign.verify.pipeline import verify_designs
 
     study.store.put("hls_out", str(hls_out))
-    verify_designs(study, chosen, engine, hls_out, data=study.data_path, listen=display.listen)
+    verify_designs(study, chosen, engine, hls_out, level=level, data=study.data_path, listen=display.listen)
 
 
 def _write_report(study: Study) -> Path:
@@ -294,18 +315,6 @@ def _write_report(study: Study) -> Path:
     from codesign.report.render import write_report
 
     return write_report(collect(study), study.folder / "report").html
-
-
-def _raise_mismatches(study: Study, chosen: list[Evaluated]) -> None:
-    """Exit code 6 when a verified design differs from its quantised model."""
-    results = study.store.verifications("csim")
-    wrong = [item.id for item in chosen if item.id in results and results[item.id]["samples_exact"] != results[item.id]["samples"]]
-    if wrong:
-        raise VerificationError(
-            f"{len(wrong)} of {len(chosen)} designs differ from the quantised model in C simulation: {', '.join(wrong)}",
-            where=f"study {study.specification.name}",
-            remedy="See the first diverging layer with `codesign show ID`",
-        )
 
 
 def _print_front(study: Study, shown: list[Evaluated], title: str = "Pareto front") -> None:

@@ -1,4 +1,4 @@
-"""Commands that measure the models against data: validate streaming."""
+"""Commands that measure the models against data: validate streaming, validate pe_array."""
 
 from __future__ import annotations
 
@@ -47,3 +47,40 @@ def streaming(
     if out is not None:
         say(f"predictions: {out}")
     emit({"unit": "fractions, not per cent", "groups": [group.as_dict() for group in groups]})
+
+
+@validate.command("pe_array")
+def pe_array(
+    data: Annotated[Path, typer.Option("--data", help="Published points of the preset (JSON).")],
+    preset: Annotated[str, typer.Option("--preset", help="Which preset of the template.")] = "ultratrail",
+    out: Annotated[Path | None, typer.Option("--out", help="Row-wise predictions (Parquet).")] = None,
+) -> None:
+    """A preset of the shared array against published points. Nothing is fitted to the data."""
+    from codesign.validation.pe_array import check_preset, predict, preset_errors, write_predictions
+    from codesign.validation.published_points import contradictions, read_points
+
+    check_preset(preset)
+    found = read_points(data)
+    predicted, reasons = predict(found.points), contradictions(found.points)
+    if out is not None:
+        write_predictions(out, found.points, predicted)
+    groups = preset_errors(found.points, predicted)
+    rows = []
+    for group in groups:
+        for figure, errors in group.figures.items():
+            exact = "" if errors.exact_fraction is None else f"{errors.exact_fraction:.1%}"
+            shares = (errors.median_ape, errors.mape, errors.max_ape)
+            rows.append([group.group, figure, str(errors.n), exact, *(f"{share:.1%}" for share in shares), f"{errors.bias:+.1%}"])
+    table(("group", "figure", "points", "exact", "median APE", "MAPE", "largest", "bias"), rows, left=2)
+    contradicted = [
+        {"f": point.name, "published": point.measured["cycles"], "counted": cycles, "reason": reason}
+        for point, cycles, reason in zip(found.points, predicted.cycles.tolist(), reasons, strict=True)
+        if reason
+    ]
+    for entry in contradicted:
+        say(f"{entry['f']}: the published figure is impossible: {entry['reason']}; counted {entry['counted']:,.0f}")
+    if found.unread:
+        say(f"{data}: keys that nothing reads: {', '.join(map(repr, found.unread))}")
+    if out is not None:
+        say(f"predictions: {out}")
+    emit({"preset": preset, "unit": "fractions, not per cent", "groups": [group.as_dict() for group in groups], "contradicted": contradicted})

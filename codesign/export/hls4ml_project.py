@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from codesign.network.deployed import DeployedNetwork
 
 TOP = "codesign_net"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+HardwareWriter = Callable[[DeployedNetwork, Path, NDArray[np.uint8]], str]
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -41,6 +42,7 @@ def export_project(
     provenance: Mapping[str, object],
     template: str = "streaming",
     amd_part: bool = True,
+    hardware: HardwareWriter | None = None,
     force: bool = False,
 ) -> Path:
     """Write a design as an hls4ml project (Vitis back end) into ``folder``; the project there before is replaced as a whole.
@@ -54,6 +56,7 @@ def export_project(
         provenance: study hash, seed and whatever else says where the design came from; plain JSON types.
         template: accelerator template that the design was priced as; the project says where that is another architecture.
         amd_part: AMD's tools accept the part; the project says where they do not.
+        hardware: writes the priced accelerator into a folder of its own, whose name it returns.
         force: delete files in the folder that codesign did not write, such as results of the vendor's tools.
 
     Returns:
@@ -72,6 +75,7 @@ def export_project(
         _write_sources(model, partial, log)
         write_test_vectors(deployed, samples, partial / "tb_data")
         deployed.save(partial / "network.npz")
+        own = "" if hardware is None else hardware(deployed, partial, samples)
         manifest = Manifest(
             format=FORMAT,
             id=folder.name,
@@ -81,6 +85,7 @@ def export_project(
             amd_part=amd_part,
             template=template,
             priced_as_exported=template in PRICED_AS_EXPORTED,
+            hardware=own,
             clock_mhz=plan.clock_mhz,
             io_type=plan.io_type,
             strategy=plan.strategy,

@@ -14,15 +14,15 @@ from typing import Any
 from codesign.catalogue import parse_record, record
 from codesign.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 FILE_NAME = "manifest.json"
 PACKAGES = ("codesign", "hls4ml", "torch", "brevitas", "numpy")
-BUILD = "csim/"
-"""Folder in a project that belongs to verification."""
+BUILDS = ("csim/", "pe_array/rtl_sim/", "pe_array/synthesis/")
+"""Folders in a project that belong to verification."""
 SOURCES = "firmware/"
 """Folder in a project that C simulation compiles."""
 PRICED_AS_EXPORTED = frozenset({"streaming"})
-"""Templates whose figures describe the hls4ml project itself; those of every other describe hardware that the project is not."""
+"""Templates whose figures describe the hls4ml project itself; those of every other describe other hardware."""
 
 
 @record
@@ -77,7 +77,8 @@ class Manifest:
         amd_part: AMD's tools accept the part; otherwise the project serves C simulation only.
         template: accelerator template that the design was priced as.
         priced_as_exported: the design's figures describe this project; False: they describe another architecture, and the
-            project proves the network's arithmetic only.
+            hls4ml project proves the network's arithmetic only.
+        hardware: folder with the Verilog of the priced accelerator; empty where there is none.
         layers: in topological order, the input first.
         provenance: where the design came from (study hash, seed, ...).
         versions: of the packages that made the project.
@@ -92,6 +93,7 @@ class Manifest:
     amd_part: bool
     template: str
     priced_as_exported: bool
+    hardware: str
     clock_mhz: float
     io_type: str
     strategy: str
@@ -153,8 +155,8 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 
 def is_own(name: str) -> bool:
-    """Whether a path in a project folder is codesign's but not part of what was exported: the manifest itself, and the C simulation."""
-    return name == FILE_NAME or name.startswith(BUILD)
+    """Whether a path in a project folder is codesign's but not part of what was exported: the manifest itself, and what verification writes."""
+    return name == FILE_NAME or name.startswith(BUILDS)
 
 
 def listed_files(folder: Path) -> frozenset[str]:

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+from numpy.typing import NDArray
+
 from codesign.accelerator.device import Family
 from codesign.accelerator.hls_plan import HlsPlan
 from codesign.errors import InputError
+from codesign.export import pe_array_project
 from codesign.export.manifest import hash_files, load_manifest, package_versions
+from codesign.export.pe_array_project import HardwareRequest
 from codesign.export.project_folder import recover
 from codesign.network.deployed import NETWORK_FILE, DeployedNetwork
 from codesign.search.evaluation import task_of
@@ -20,6 +25,8 @@ AMD_FAMILIES = (Family.SERIES7, Family.ULTRASCALE_PLUS)
 """Devices that the Vitis flow of an exported project can build for."""
 WRITERS = ("codesign", "hls4ml")
 """Packages whose version decides what an export writes."""
+HARDWARE = {"pe_array": pe_array_project}
+"""Templates with hardware of their own: the module that writes it into a folder of the project."""
 GOLDEN_SAMPLES = 100
 """Test samples whose inputs and outputs go into the project for the vendor tool's own C simulation."""
 
@@ -39,6 +46,7 @@ class ProjectRequest:
         provenance: what the manifest says of the study.
         template: accelerator template that the design was priced as.
         amd_part: AMD's tools accept the part.
+        hardware: the accelerator to write as Verilog; None where the template has none.
         force: delete files in the folder that codesign did not write.
     """
 
@@ -53,6 +61,7 @@ class ProjectRequest:
     provenance: dict[str, str | int]
     template: str
     amd_part: bool
+    hardware: HardwareRequest | None = None
     force: bool = False
 
 
@@ -66,25 +75,29 @@ def project_request(study: Study, item: Evaluated, hls_out: Path, data: Path | N
     if item.evaluation.state != DONE or not (model / NETWORK_FILE).is_file():
         raise InputError("has no trained network", where=f"design {item.id}", remedy="Evaluate it with `codesign run`")
     specification, device = study.specification, study.specification.find_device()
+    joint, point = study.pricing.joint, item.design.point
+    template, latency = joint.template_of(point).name, item.design.kpis["latency_cycles"]
+    cycles, exact = round(latency.value), latency.low == latency.high
     return ProjectRequest(
         design=item.id,
         model=model,
         folder=hls_out / specification.name / item.id,
         task=specification.task,
         data=str(data) if data else None,
-        plan=study.pricing.joint.plan(item.design.point),
+        plan=joint.plan(point),
         part=device.part,
-        cycles=round(item.design.kpis["latency_cycles"].value),
+        cycles=cycles,
         provenance={
             "study": specification.name,
             "study_hash": specification.hash,
             "seed": specification.seed,
             "task": specification.task,
             "design": item.id,
-            "parameters": item.design.point.canonical_json,
+            "parameters": point.canonical_json,
         },
-        template=study.pricing.joint.template_of(item.design.point).name,
+        template=template,
         amd_part=device.family in AMD_FAMILIES,
+        hardware=HardwareRequest(joint.template_values(point), device, item.id, cycles, exact) if template in HARDWARE else None,
         force=force,
     )
 
@@ -109,8 +122,21 @@ def export_design(request: ProjectRequest) -> Path:
         provenance=request.provenance,
         template=request.template,
         amd_part=request.amd_part,
+        hardware=None if request.hardware is None else _HardwareWriter(request.template, request.hardware),
         force=request.force,
     )
+
+
+@dataclass(frozen=True)
+class _HardwareWriter:
+    template: str
+    request: HardwareRequest
+
+    def __call__(self, deployed: DeployedNetwork, folder: Path, samples: NDArray[np.uint8]) -> str:
+        module = HARDWARE[self.template]
+        module.write_project(deployed, self.request, folder, samples)
+        name: str = module.FOLDER
+        return name
 
 
 def ensure_exported(request: ProjectRequest) -> Path:
@@ -129,8 +155,27 @@ def _is_there(request: ProjectRequest) -> bool:
         manifest = load_manifest(request.folder)
     except InputError:
         return False
-    wanted = (request.provenance, request.template, request.part, request.amd_part, request.plan.io_type, request.plan.strategy, request.plan.clock_mhz)
-    found = (manifest.provenance, manifest.template, manifest.part, manifest.amd_part, manifest.io_type, manifest.strategy, manifest.clock_mhz)
+    hardware = "" if request.hardware is None else HARDWARE[request.template].FOLDER
+    wanted = (
+        hardware,
+        request.provenance,
+        request.template,
+        request.part,
+        request.amd_part,
+        request.plan.io_type,
+        request.plan.strategy,
+        request.plan.clock_mhz,
+    )
+    found = (
+        manifest.hardware,
+        manifest.provenance,
+        manifest.template,
+        manifest.part,
+        manifest.amd_part,
+        manifest.io_type,
+        manifest.strategy,
+        manifest.clock_mhz,
+    )
     reuse = {layer.name: layer.reuse for layer in manifest.layers if layer.reuse}
     versions = package_versions()
     return (

@@ -22,12 +22,12 @@ ARCHITECTURES = {"pe_array": "one array of processing elements that all layers s
 REUSE_RULES = {"pe_array": ", chosen so that no layer has more multipliers than the array"}
 OTHER_ARCHITECTURE = """## Not the accelerator that was priced
 
-codesign priced this design as the template `{template}`: {architecture}. This project is another
+codesign priced this design as the template `{template}`: {architecture}. The hls4ml project here is another
 architecture for the same arithmetic: a dataflow design ({io_type}) in which each layer has hardware of its own, with the reuse
 factors of the table above{rule}. So
 
 - C simulation proves the network's arithmetic, every integer of every layer; it says nothing of the priced accelerator;
-- the RTL of the priced accelerator is not part of this project;
+- {hardware};
 - Vitis will report the cycles and resources of this dataflow design. They are no check of the latency, resources and power
   that codesign gives for design {id}.
 
@@ -38,6 +38,10 @@ What codesign's `streaming` model expects of this project (95 % intervals; synth
 {figures}
 
 """
+
+
+NO_HARDWARE = "the RTL of the priced accelerator is not part of this project"
+HARDWARE = "the Verilog of the priced accelerator lies in `{folder}/`, with a README of its own; `codesign verify {id} --level rtl` proves it, cycles included"
 
 
 def write_test_vectors(deployed: DeployedNetwork, samples: NDArray[np.uint8], folder: Path) -> None:
@@ -86,6 +90,7 @@ def _other_architecture(manifest: Manifest, figures: Mapping[str, Estimate]) -> 
         id=manifest.id,
         template=manifest.template,
         io_type=manifest.io_type,
+        hardware=HARDWARE.format(folder=manifest.hardware, id=manifest.id) if manifest.hardware else NO_HARDWARE,
         architecture=ARCHITECTURES.get(manifest.template, "hardware that hls4ml does not build"),
         rule=REUSE_RULES.get(manifest.template, ""),
         figures="\n".join(_figure_row(name, figure) for name, figure in figures.items()),

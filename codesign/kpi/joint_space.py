@@ -53,7 +53,8 @@ class JointSpace:
             blueprints: names, at least one.
             templates: names, at least one.
             device: decides which accelerator values are offered.
-            overrides: for parameters by full name, the values to keep of their domain.
+            overrides: for parameters by full name, the values to keep of their domain. A parameter with a default is part of
+                the space only if it is named here.
 
         Raises:
             InputError: unknown blueprint, template or parameter, or a value outside a parameter's domain.
@@ -120,4 +121,5 @@ def _narrow(parameters: Sequence[Parameter], overrides: Mapping[str, Sequence[Va
         if parameter.name in overrides
         else parameter
         for parameter in parameters
+        if parameter.default is None or parameter.name in overrides
     ]

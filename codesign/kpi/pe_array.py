@@ -1,9 +1,8 @@
 """`pe_array`: one array of rows x columns multiply-accumulate units that all layers share.
 
 Notation: ``n`` designs, ``L`` layer slots; R rows (output channels at a time), C columns (input channels at a time),
-WB, AB, ACC operand and accumulator bits. Each cycle every row adds C products of one tap to its accumulator; a layer is
-computed tile by tile (R output by C input channels), output position by output position. Three sequencers load weights
-and inputs, compute, and store results over one port to external memory.
+WB, AB, ACC operand and accumulator bits. What the hardware does, and the law of its cycles, is told in
+``accel_templates/pe_array/ARCHITECTURE.md``; the tiles priced here are those that the compiler makes programs of.
 
 Operands are held and moved at the array's widths, whatever narrower width a layer has.
 """
@@ -11,18 +10,20 @@ Operands are held and moved at the array's widths, whatever narrower width a lay
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from codesign.accelerator.device import Device, Family
+from codesign.accelerator.device import Device
 from codesign.accelerator.hls_plan import HlsPlan
+from codesign.accelerator.pe_array_limits import KIB_BITS, utilisation
+from codesign.accelerator.pe_array_tiling import ArrayShape, memory_latency
+from codesign.accelerator.pe_array_work import spread
 from codesign.accelerator.template import load_descriptor
 from codesign.catalogue import Quantity, load_record, record
-from codesign.kpi.memory import WIDEST, bram18
-from codesign.kpi.pe_array_schedule import ArrayShape, Traffic, Work, traffic, work
-from codesign.kpi.power import COEFFICIENTS, FamilyPower, power_coefficients
+from codesign.kpi.pe_array_costs import Costs, PeArrayBreakdown, breakdown_of, costs, dynamic_energy_uj
+from codesign.kpi.pe_array_resources import ArraySizes, array_resources, resource_errors
+from codesign.kpi.power import COEFFICIENTS
 from codesign.kpi.reuse import legal_reuse_factors, multiplier_shape
 from codesign.kpi.template_model import FloatArray, LayerKpis, TemplateKpis
 from codesign.network.layers import LayerGraph, LayerTable
@@ -30,46 +31,18 @@ from codesign.network.table_builder import TaskShape
 from codesign.space.columns import Columns
 from codesign.space.parameters import Parameter, Value
 
-KIB_BITS = 8192.0
-
-
-@record
-class CycleCoefficients:
-    """Timing of the sequencers and of external memory (``pe_array.toml``, table ``cycles``)."""
-
-    layer_start: Quantity
-    burst_latency: Quantity
-    bus_efficiency: Quantity
-    error: Quantity
-
-
-@record
-class FamilyCoefficients:
-    """LUT, FF and DSP per physical feature on one device family (``pe_array.toml``)."""
-
-    lut_adder: Quantity
-    lut_accumulator: Quantity
-    lut_requantise: Quantity
-    lut_multiplier: Quantity
-    lut_bus: Quantity
-    lut_control: Quantity
-    ff_operand: Quantity
-    ff_adder: Quantity
-    ff_accumulator: Quantity
-    ff_product: Quantity
-    ff_bus: Quantity
-    ff_control: Quantity
-    dsp_control: Quantity
-    dsp_minimum_bits: Quantity
+SKIP_PADDING = "skip_padding"
 
 
 @record
 class PeArrayCoefficients:
-    """Contents of ``pe_array.toml``; ``error`` holds the relative error of each resource."""
+    """Contents of ``pe_array.toml``.
 
-    cycles: CycleCoefficients
-    families: dict[Family, FamilyCoefficients]
-    error: dict[str, Quantity]
+    Attributes:
+        bus_efficiency: share of the memory's peak bandwidth that can be had; its error is that of the cycles where it binds.
+    """
+
+    bus_efficiency: Quantity
 
 
 @cache
@@ -78,139 +51,50 @@ def coefficients() -> PeArrayCoefficients:
     return load_record(COEFFICIENTS / "pe_array.toml", PeArrayCoefficients)
 
 
-@dataclass(frozen=True)
-class Resources:
-    """Resources of n arrays, each (n,); ``in_dsp`` says which have their multipliers in DSP blocks."""
-
-    lut: FloatArray
-    ff: FloatArray
-    dsp: FloatArray
-    bram18: FloatArray
-    in_dsp: FloatArray
-
-
 def array_shape(columns: Columns) -> ArrayShape:
-    """Parameter columns as arrays (n, 1)."""
+    """Parameter columns as arrays (n, 1); a bank holds as many whole words as fit its KiB."""
 
     def column(name: str) -> FloatArray:
         return np.asarray(columns[name], dtype=np.float64)[:, None]
 
+    def words(name: str, bits: FloatArray) -> FloatArray:
+        return np.floor(column(f"{name}_buffer_kib") * KIB_BITS / bits)
+
+    word = column("columns") * column("activation_bits")
     return ArrayShape(
         rows=column("rows"),
         columns=column("columns"),
         weight_bits=column("weight_bits"),
         activation_bits=column("activation_bits"),
-        weight_buffer=column("weight_buffer_kib") * KIB_BITS,
-        activation_buffer=column("activation_buffer_kib") * KIB_BITS,
-        output_buffer=column("output_buffer_kib") * KIB_BITS,
+        accumulator_bits=column("accumulator_bits"),
+        weight_words=words("weight", column("rows") * column("columns") * column("weight_bits")),
+        activation_words=words("activation", word),
+        output_words=words("output", word),
         banks=column("double_buffering") + 1.0,
+        bus_bits=column("bus_bits"),
+        latency=memory_latency(column("clock_mhz")),
+        full_taps=1.0 - column(SKIP_PADDING) if SKIP_PADDING in columns else np.zeros_like(word),
     )
 
 
-def resources(array: ArrayShape, accumulator_bits: FloatArray, bus_bits: FloatArray, family: Family) -> Resources:
-    """LUT, FF and DSP from the array's structure, block memories by `bram18`.
-
-    Args:
-        array: arrays (n, 1).
-        accumulator_bits: width of an accumulator (n, 1).
-        bus_bits: width of the external port (n, 1).
-        family: which coefficients apply.
-    """
-    c = coefficients().families[family]
-    rows, cols, operand = array.rows, array.columns, array.weight_bits + array.activation_bits
-    in_dsp = operand >= c.dsp_minimum_bits.value
-    tree, accumulators = rows * (cols - 1) * operand, rows * accumulator_bits
-    held = rows * cols * array.weight_bits + (cols + rows) * array.activation_bits
-    lut = (
-        c.lut_adder.value * tree
-        + (c.lut_accumulator.value + c.lut_requantise.value) * accumulators
-        + np.where(in_dsp, 0.0, c.lut_multiplier.value * rows * cols * array.weight_bits * array.activation_bits)
-        + c.lut_bus.value * bus_bits
-        + c.lut_control.value
-    )
-    ff = (
-        c.ff_operand.value * held
-        + c.ff_adder.value * tree
-        + c.ff_accumulator.value * accumulators
-        + c.ff_product.value * rows * cols * operand
-        + c.ff_bus.value * bus_bits
-        + c.ff_control.value
-    )
-    return Resources(
-        lut=np.ceil(lut)[:, 0],
-        ff=np.ceil(ff)[:, 0],
-        dsp=(np.where(in_dsp, rows * cols, 0.0) + c.dsp_control.value)[:, 0],
-        bram18=_buffers(array)[:, 0],
-        in_dsp=in_dsp[:, 0].astype(np.float64),
-    )
+def array_sizes(array: ArrayShape) -> ArraySizes:
+    """What the hardware is built from, each (n,)."""
+    banks = array.banks[:, 0]
+    names = ("rows", "columns", "weight_bits", "activation_bits", "accumulator_bits", "bus_bits")
+    memories = ("weight_words", "activation_words", "output_words")
+    return ArraySizes(**{name: getattr(array, name)[:, 0] for name in names}, **{name: getattr(array, name)[:, 0] * banks for name in memories})
 
 
-def _buffers(array: ArrayShape) -> FloatArray:
-    """18 kb blocks of the three buffers, all banks."""
-    words = (
-        (array.weight_buffer, array.weight_word),
-        (array.activation_buffer, array.columns * array.activation_bits),
-        (array.output_buffer, array.rows * array.activation_bits),
-    )
-    return np.asarray(sum(bram18(array.banks * np.ceil(bits / word), word) for bits, word in words))
+def beat_cycles(array: ArrayShape, clock_mhz: FloatArray, device: Device) -> FloatArray:
+    """Cycles (n,) that a beat of the port takes: one, unless the memory's bandwidth is less than the port's."""
+    memory_bits = device.off_chip_gbyte_per_s.value * 8e3 / clock_mhz * coefficients().bus_efficiency.value
+    return np.asarray(np.maximum(array.bus_bits[:, 0] / memory_bits, 1.0))
 
 
-def bits_per_cycle(bus_bits: FloatArray, clock_mhz: FloatArray, device: Device) -> FloatArray:
-    """Bits that the port moves in a cycle: its width, bounded by the memory's bandwidth, at the usual efficiency."""
-    memory = device.off_chip_gbyte_per_s.value * 8e3 / clock_mhz
-    return np.asarray(np.minimum(bus_bits, memory) * coefficients().cycles.bus_efficiency.value)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Cycles: of each layer's computation and transfers (n x L), and of the whole inference (n,)."""
-
-    compute: FloatArray
-    transfer: FloatArray
-    total: FloatArray
-
-
-def timing(table: LayerTable, array: ArrayShape, work: Work, moved: Traffic, rate: FloatArray) -> Timing:
-    """Cycles of one inference.
-
-    A layer computes for ``1 + steps`` cycles and moves its bits at ``rate`` (n, 1) bits a cycle, each burst after a fixed
-    latency. With double buffering a layer's transfers run beside its computation and the longer of the two counts, but
-    nothing can be computed before the first layer has its operands; without, they follow each other.
-    """
-    c = coefficients().cycles
-    compute = np.where(table.present, work.steps + c.layer_start.value, 0.0)
-    transfer = (moved.load + moved.store) / rate + moved.bursts * c.burst_latency.value
-    together = compute + transfer
-    hidden = np.maximum(compute, transfer)
-    first = np.argmax(table.present, axis=1)[:, None]
-    cold = np.minimum(np.take_along_axis(compute, first, axis=1), np.take_along_axis(transfer, first, axis=1))
-    overlapped = hidden.sum(axis=1, keepdims=True) + cold
-    total = np.where(array.banks > 1, overlapped, together.sum(axis=1, keepdims=True))
-    return Timing(compute=compute, transfer=transfer, total=np.ceil(total)[:, 0])
-
-
-def dynamic_energy_uj(table: LayerTable, array: ArrayShape, work: Work, moved: Traffic, used: Resources, cycles: FloatArray, device: Device) -> FloatArray:
-    """Energy (n,) above static power, by activity.
-
-    * clock tree: every cycle; logic: every step;
-    * multipliers: every step an idle part, and for each real product a part in proportion to the layer's own operand
-      widths (narrow values leave the upper bits of an operand still);
-    * buffers: one weight word and one activation word read a step, every external word written or read once, every
-      result written once, at the energy of a full-width access;
-    * external memory: by the bit.
-    """
-    p: FamilyPower = power_coefficients().families[device.family]
-    idle = power_coefficients().multiplier_idle.value
-    steps = work.steps.sum(axis=1)
-    products = np.einsum("nl,nl->n", work.macs, np.multiply(table.weight_bits, table.input_bits, dtype=np.float64)) / 64.0
-    lanes = (array.rows * array.columns)[:, 0]
-    multiplier = p.dsp_pj.value * used.in_dsp * (idle * lanes * steps + (1.0 - idle) * products)
-    external = (moved.load + moved.store).sum(axis=1)
-    results = np.multiply(table.out_h * table.out_w, table.out_c, dtype=np.float64).sum(axis=1) * array.activation_bits[:, 0]
-    read = steps * (array.weight_word + array.columns * array.activation_bits)[:, 0]
-    buffers = p.bram18_pj.value / WIDEST * (read + external + results)
-    logic = used.lut * (p.clock_pj.value * cycles + p.lut_pj.value * steps)
-    return np.asarray((logic + multiplier + buffers + device.off_chip_pj_per_bit.value * external) * 1e-6)
+def breakdown(table: LayerTable, columns: Columns, device: Device) -> PeArrayBreakdown:
+    """Cycles of computation, loads, stores and stalls, and accesses to each memory, layer by layer."""
+    array = array_shape(columns)
+    return breakdown_of(table, array, costs(table, array, beat_cycles(array, columns["clock_mhz"].astype(np.float64), device)))
 
 
 class PeArrayModel:
@@ -236,39 +120,33 @@ class PeArrayModel:
         return tuple(made)
 
     def evaluate(self, table: LayerTable, columns: Columns, device: Device) -> TemplateKpis:
-        """Cost of n networks on n arrays; see `codesign.kpi.template_model.TemplateModel`."""
+        """Cost of n networks on n arrays; see `codesign.kpi.template_model.TemplateModel`.
+
+        Cycles are exact where the memory keeps up with the port, for the latency of ``pe_array_cycles.toml``.
+        """
         array = array_shape(columns)
-        clock, bus = columns["clock_mhz"].astype(np.float64), columns["bus_bits"].astype(np.float64)[:, None]
-        accumulator = columns["accumulator_bits"].astype(np.float64)[:, None]
-        done = work(table, array)
-        moved = traffic(table, array, done)
-        time = timing(table, array, done, moved, bits_per_cycle(bus, clock[:, None], device))
-        used = resources(array, accumulator, bus, device.family)
-        lanes = array.rows * array.columns
-        external = moved.load + moved.store
-        c = coefficients()
+        clock = columns["clock_mhz"].astype(np.float64)
+        beat = beat_cycles(array, clock, device)
+        found = costs(table, array, beat)
+        used = array_resources(array_sizes(array), device.family)
+        known = coefficients()
         return TemplateKpis(
-            latency_cycles=time.total,
-            interval_cycles=time.total,
+            latency_cycles=found.cycles,
+            interval_cycles=found.cycles,
             clock_mhz=clock,
             lut=used.lut,
             ff=used.ff,
             dsp=used.dsp,
             bram18=used.bram18,
             uram=np.zeros(len(table)),
-            dynamic_uj=dynamic_energy_uj(table, array, done, moved, used, time.total, device),
-            off_chip_bytes=external.sum(axis=1) / 8.0,
-            limits=_limits(table, array, accumulator, moved),
-            relative_error={name: quantity.value for name, quantity in c.error.items()} | {"cycles": c.cycles.error.value},
-            layers=LayerKpis(
-                cycles=np.maximum(time.compute, time.transfer),
-                macs=done.macs,
-                utilisation=done.macs / np.maximum(time.compute * lanes, 1.0),
-                multipliers=np.where(table.weighted, lanes, 0.0),
-                reuse_factor=done.weight_words,
-                weight_bytes=done.weight_words * array.weight_word / 8.0,
-                off_chip_bytes=external / 8.0,
-            ),
+            dynamic_uj=dynamic_energy_uj(table, array, found, used.lut, used.in_dsp, device),
+            off_chip_bytes=found.beats * array.bus_bits[:, 0] / 8.0,
+            limits=_widths(table, array) | utilisation(found.plan, array),
+            relative_error={
+                **resource_errors(device.family),
+                "cycles": np.where(beat > 1.0, known.bus_efficiency.error or 0.0, 0.0),
+            },
+            layers=_layer_kpis(table, array, found),
         )
 
     def hls_plan(self, graph: LayerGraph, values: Mapping[str, Value], device: Device) -> HlsPlan:
@@ -284,16 +162,30 @@ class PeArrayModel:
         return HlsPlan(io_type="io_stream", strategy="resource", clock_mhz=float(values["clock_mhz"]), reuse=reuse)
 
 
-def _limits(table: LayerTable, array: ArrayShape, accumulator_bits: FloatArray, moved: Traffic) -> dict[str, FloatArray]:
-    """Utilisation (n,) of what the array can hold; above 1 the network cannot run on it."""
-    accumulators = np.where(table.weighted, table.accumulator_bits, 0)
+def _layer_kpis(table: LayerTable, array: ArrayShape, found: Costs) -> LayerKpis:
+    layers, demand = found.plan.layers, found.plan.demand
+    at = layers.design
+    lanes = (array.rows * array.columns)[:, 0].take(at)
+    weighted = layers.full | layers.depthwise
+    values = {
+        "cycles": found.layer_cycles,
+        "macs": demand.macs,
+        "utilisation": demand.macs / (found.layer_cycles * lanes),
+        "multipliers": np.where(weighted, lanes, 0.0),
+        "reuse_factor": np.where(weighted, demand.groups * (demand.group_words - demand.bias_words), 0.0),
+        "weight_bytes": demand.weight_words * array.weight_word_bits[:, 0].take(at) / 8.0,
+        "off_chip_bytes": found.layer_beats * array.bus_bits[:, 0].take(at) / 8.0,
+    }
+    return LayerKpis(**{name: spread(value, layers.place, table.op.shape) for name, value in values.items()})
+
+
+def _widths(table: LayerTable, array: ArrayShape) -> dict[str, FloatArray]:
+    """Utilisation (n,) of the operand and accumulator widths."""
+    accumulators = np.where(table.present, table.accumulator_bits, 0)
     return {
         "weight_bits": table.weight_bits.max(axis=1) / array.weight_bits[:, 0],
         "activation_bits": np.where(table.present, table.input_bits, 0).max(axis=1) / array.activation_bits[:, 0],
-        "accumulator_bits": accumulators.max(axis=1) / accumulator_bits[:, 0],
-        "weight_buffer": moved.weight_tile,
-        "activation_buffer": moved.activation_tile,
-        "output_buffer": moved.output_tile,
+        "accumulator_bits": accumulators.max(axis=1) / array.accumulator_bits[:, 0],
     }
 
 

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.network.layers import LayerTable, Op
+from codesign.network.layers import LayerGraph, LayerTable, Op
 
 IntMatrix = NDArray[np.int64]
 
@@ -86,3 +86,14 @@ def largest_legal(n_in: IntMatrix, n_out: IntMatrix, bound: IntMatrix) -> IntMat
     within = _largest_divisor(n_in, np.maximum(bound, 1))
     beyond = n_in * _largest_divisor(n_out, np.maximum(bound // n_in, 1))
     return np.where(bound >= n_in, beyond, within)
+
+
+def reuse_within(graph: LayerGraph, multipliers: int) -> dict[str, int]:
+    """Smallest legal reuse factor of each weighted layer, by name, that keeps it within a number of multipliers."""
+    table = LayerTable.from_graphs([graph])
+    n_in, n_out = (shape[0].tolist() for shape in multiplier_shape(table))
+    return {
+        layer.name: next(factor for factor in legal_reuse_factors(n_in[slot], n_out[slot]) if n_in[slot] * n_out[slot] <= factor * multipliers)
+        for slot, layer in enumerate(graph)
+        if table.weighted[0, slot]
+    }

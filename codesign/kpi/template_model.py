@@ -1,7 +1,10 @@
 """What a template model is, and how one is found.
 
-Notation: ``n`` designs, ``L`` layer slots. A template model prices all n designs of a layer table at once. Others
-register theirs under the entry-point group ``codesign.templates``, as the built-in ones are.
+Notation: ``n`` designs, ``L`` layer slots. A template model prices all n designs of a layer table at once.
+
+A built-in template is a folder of ``accel_templates`` whose ``template.toml`` says where its model is; nothing else lists
+it. Other packages register theirs under the entry-point group ``codesign.templates``. Looking for templates imports none
+of them: a model is imported when it is asked for by name.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +21,7 @@ from numpy.typing import NDArray
 
 from codesign.accelerator.device import Device
 from codesign.accelerator.hls_plan import HlsPlan
+from codesign.accelerator.template import DESCRIPTOR_FILE, load_descriptor, templates_folder
 from codesign.errors import InputError
 from codesign.network.layers import LayerGraph, LayerTable
 from codesign.network.table_builder import TaskShape
@@ -99,8 +104,12 @@ class TemplateModel(Protocol):
 
 @cache
 def template_names() -> tuple[str, ...]:
-    """All registered templates."""
-    return tuple(sorted(entry.name for entry in entry_points(group=ENTRY_POINTS)))
+    """All templates: the built-in ones and those of other packages.
+
+    Raises:
+        InputError: two templates have the same name.
+    """
+    return tuple(sorted({*_built_in(), *_of_other_packages()}))
 
 
 @cache
@@ -108,10 +117,42 @@ def find_template(name: str) -> TemplateModel:
     """The template model of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, two have the name, or its descriptor does not lead to it.
     """
     if name not in template_names():
         raise InputError(f"unknown template {name!r}", remedy=f"Choose from {', '.join(template_names())}")
-    (entry,) = entry_points(group=ENTRY_POINTS, name=name)
-    model: TemplateModel = entry.load()
+    model: TemplateModel = _import_model(name) if name in _built_in() else _of_other_packages()[name].load()
+    if model.name != name:
+        raise InputError(f"the model of template {name!r} is named {model.name!r}", where=type(model).__module__, remedy="Give both the same name")
+    return model
+
+
+def _built_in() -> frozenset[str]:
+    return frozenset(path.parent.name for path in templates_folder().glob(f"*/{DESCRIPTOR_FILE}"))
+
+
+def _of_other_packages() -> dict[str, EntryPoint]:
+    """Entry points by name; those that an older installation of codesign itself has left in its records do not count."""
+    taken = {name: str(templates_folder() / name) for name in _built_in()}
+    found = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.dist is not None and entry.dist.name == "codesign":
+            continue
+        if entry.name in taken:
+            what = f"two templates are named {entry.name!r}: {entry.value} and {taken[entry.name]}"
+            raise InputError(what, where=f"entry points {ENTRY_POINTS}", remedy="Rename or uninstall one")
+        taken[entry.name] = entry.value
+        found[entry.name] = entry
+    return found
+
+
+def _import_model(name: str) -> TemplateModel:
+    """The object that the descriptor of a built-in template names; the descriptor checked that it is one of codesign's own."""
+    path = load_descriptor(name).model
+    module, _, attribute = path.partition(":")
+    try:
+        model: TemplateModel = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        where = str(templates_folder() / name / DESCRIPTOR_FILE)
+        raise InputError(f"model = {path!r} cannot be imported: {error}", where=where, remedy="Name the module of codesign and the object in it") from error
     return model

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from codesign import toolchain
+from codesign.export.pipeline import HARDWARE
 from codesign.kpi.evaluate import KPI_UNITS, price
 from codesign.network.layers import Op
 from codesign.network.tasks.registry import task_record
@@ -20,7 +21,6 @@ from codesign.report.document import (
     CalibrationPoint,
     CalibrationRecord,
     Counts,
-    CsimMatch,
     DeviceSummary,
     EvaluatedDesign,
     FrontDesign,
@@ -32,6 +32,7 @@ from codesign.report.document import (
     ReportDocument,
     StudySummary,
 )
+from codesign.report.proofs import CsimMatch, RtlMatch, SynthesisFound
 from codesign.search.acquisition import designs_of
 from codesign.search.pareto import hypervolume_curve
 from codesign.search.specification import ACCURACY, MAXIMISED
@@ -79,6 +80,7 @@ def _study(study: Study) -> StudySummary:
         objectives=tuple(ObjectiveSummary(name, name in MAXIMISED) for name in specification.objectives),
         limits=tuple(limits),
         export_folder=str(study.project_folder("")),
+        verilog_templates=tuple(name for name in specification.templates if name in HARDWARE),
     )
 
 
@@ -109,30 +111,47 @@ def _evaluated(study: Study, item: Evaluated, order: int) -> EvaluatedDesign:
 
 
 def _front_design(study: Study, item: Evaluated, design: EvaluatedDesign) -> FrontDesign:
-    result = study.store.verifications("csim").get(item.id)
-    folder = study.project_folder(item.id)
+    result, simulated = (study.store.verifications(level).get(item.id) for level in ("csim", "rtl"))
+    synthesised = study.store.verifications("pnr").get(item.id) or study.store.verifications("synth").get(item.id)
+    folder, classes = study.project_folder(item.id), len(task_record(study.specification.task).classes)
     return FrontDesign(
         design=design,
         accuracy_test=study.figures(item).get("test_accuracy"),
         layers=_layers(study, item),
-        csim=None if result is None else _match(result, len(task_record(study.specification.task).classes)),
+        csim=None if result is None else CsimMatch(**_match(result, classes)),
+        rtl=None if simulated is None else _rtl_match(simulated, classes),
+        synthesis=None if synthesised is None else _synthesis(item, synthesised),
         folder=str(folder) if folder.is_dir() else "",
     )
 
 
-def _match(result: dict[str, Any], classes: int) -> CsimMatch:
-    """Counts of the verification as shares."""
+def _match(result: dict[str, Any], classes: int) -> dict[str, Any]:
+    """What all simulations have in common: counts of the verification as shares."""
     samples = int(result["samples"])
-    return CsimMatch(
-        samples=samples,
-        elements_exact=result["elements_exact"] / (samples * classes),
-        samples_exact=result["samples_exact"] / samples,
-        argmax_agreement=result["argmax_agreement"],
-        max_abs_difference=result["max_abs_difference"],
-        first_diverging_layer=result["first_diverging_layer"],
-        metric_quantised=result["metric_quantised"],
-        metric_simulated=result["metric_simulated"],
-        seconds=result["seconds"],
+    kept = ("argmax_agreement", "max_abs_difference", "first_diverging_layer", "metric_quantised", "metric_simulated", "seconds")
+    shares = {"elements_exact": result["elements_exact"] / (samples * classes), "samples_exact": result["samples_exact"] / samples}
+    return {"samples": samples, **shares, **{name: result[name] for name in kept}}
+
+
+def _rtl_match(result: dict[str, Any], classes: int) -> RtlMatch:
+    return RtlMatch(
+        **_match(result, classes),
+        cycles_predicted=result["cycles_predicted"],
+        cycles_simulated=result["cycles_simulated"],
+        changed_files=tuple(result.get("changed_files", ())),
+    )
+
+
+def _synthesis(item: Evaluated, result: dict[str, Any]) -> SynthesisFound:
+    """Counts beside those of the cost model alone, which has learned nothing from them."""
+    return SynthesisFound(
+        level=result["level"],
+        resources=result["resources"],
+        predicted={name: item.design.kpis[name].value for name in result["resources"]},
+        tool=result["tool"],
+        clock_mhz=result["clock_mhz"],
+        fmax_mhz=result["fmax_mhz"],
+        changed_files=tuple(result.get("changed_files", ())),
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from codesign.errors import InputError
 from codesign.estimate import Estimate
+from codesign.report.proofs import CsimMatch, RtlMatch, SynthesisFound
 from codesign.space.parameters import Value
 
 SCHEMA = 1
@@ -65,6 +66,7 @@ class StudySummary:
         objectives, limits: of the study file.
         main_parameters: parameters to draw in parallel coordinates; empty: the ones that vary most.
         export_folder: where the exported projects lie.
+        verilog_templates: the templates whose projects hold the Verilog of the priced accelerator.
     """
 
     name: str
@@ -79,6 +81,7 @@ class StudySummary:
     limits: tuple[LimitSummary, ...] = ()
     main_parameters: tuple[str, ...] = ()
     export_folder: str = ""
+    verilog_templates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,38 +148,6 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
-class CsimMatch:
-    """C simulation of the exported project against the quantised model.
-
-    Attributes:
-        samples: held-out samples run.
-        elements_exact, samples_exact: shares (0 to 1) of output elements and of samples that are equal bit for bit.
-        argmax_agreement: share of samples with the same class.
-        max_abs_difference: largest difference of two outputs, in units of their last place.
-        first_diverging_layer: None when everything is equal.
-        metric_quantised, metric_simulated: test accuracy of the Brevitas model and of the C simulation, 0 to 1.
-        seconds: compilation and simulation.
-        level: what was simulated.
-    """
-
-    samples: int
-    elements_exact: float
-    samples_exact: float
-    argmax_agreement: float
-    max_abs_difference: float
-    first_diverging_layer: str | None
-    metric_quantised: float
-    metric_simulated: float
-    seconds: float
-    level: str = "csim"
-
-    @property
-    def exact(self) -> bool:
-        """Every element of every sample is equal."""
-        return self.samples > 0 and self.elements_exact == 1.0 and self.max_abs_difference == 0.0
-
-
-@dataclass(frozen=True)
 class FrontDesign:
     """A non-dominated design with everything that is known of it.
 
@@ -186,6 +157,8 @@ class FrontDesign:
         layers: in topological order.
         csim: None before verification.
         folder: exported project; empty before export.
+        rtl: of the priced accelerator's Verilog; None before verification, and where the project has none.
+        synthesis: the strongest that was done; None before.
     """
 
     design: EvaluatedDesign
@@ -193,6 +166,8 @@ class FrontDesign:
     layers: tuple[LayerRow, ...] = ()
     csim: CsimMatch | None = None
     folder: str = ""
+    rtl: RtlMatch | None = None
+    synthesis: SynthesisFound | None = None
 
     @property
     def id(self) -> str:

@@ -9,9 +9,9 @@ from codesign.kpi.streaming.estimates import COUNTED, Advice, LayerEstimate, Mod
 from codesign.kpi.streaming.feasibility import LIKELY, POSSIBLE
 from codesign.kpi.streaming.flow import Stage, Tool
 from codesign.network.hls_model import WEIGHTED, HlsModel
+from codesign.report.cells import NOTHING, Cell, Column, Table
 from codesign.report.estimate_figures import CELL_LENGTH, best_settings, brief, latency_scale, share_number, share_text
 from codesign.report.formatting import THIN, count, kpi_scale, kpi_short, kpi_title, plural, scale_for
-from codesign.report.tables import NOTHING, Cell, Column, Table
 
 WIDE = 8
 """Layers up to which their reuse factors stand beside the figures of a setting."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from codesign.report.document import FrontDesign, ReportDocument
 from codesign.report.figures import figures
 from codesign.report.formatting import PERCENT, Scale, kpi_scale, kpi_title
+from codesign.report.hardware import COUNT_NOTE, hardware_line, hardware_table
 from codesign.report.picks import KNEE_DEFINITION, Pick, picks, roles_of
 from codesign.report.tables import (
     anchor_of,
@@ -83,6 +84,8 @@ def _view(document: ReportDocument) -> dict[str, Any]:
         "limits": limit_table(document),
         "csim": csim_table(document),
         "csim_scope": csim_scope(document),
+        "hardware": hardware_table(document, {item.id: anchor_of(document, item.id) for item in document.front}),
+        "hardware_note": COUNT_NOTE,
         "calibration": calibration_table(document),
         "failures": failure_table(document),
         "designs": _details(document),
@@ -107,6 +110,7 @@ def _cards(document: ReportDocument) -> list[dict[str, Any]]:
             "figures": _card_figures(held[0].design),
             "whys": [pick.why for pick in held],
             "csim": held[0].design.csim,
+            "hardware": hardware_line(document, held[0].design),
         }
         for held in grouped.values()
     ]

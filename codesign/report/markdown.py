@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from codesign.report.calibration import summarise
+from codesign.report.cells import Cell, Column, Table
 from codesign.report.document import ReportDocument
 from codesign.report.formatting import PERCENT, kpi_title
+from codesign.report.hardware import COUNT_NOTE, hardware_table
 from codesign.report.picks import picks
-from codesign.report.tables import Cell, Column, Table, front_table, provenance_rows
+from codesign.report.tables import front_table, provenance_rows
 from codesign.report.verdict import verdict
 
 MOST_ROWS = 24
@@ -24,7 +26,7 @@ def render_markdown(document: ReportDocument) -> str:
     chosen = picks(document)
     if chosen:
         lines += ["## Picks", "", *(f"- **{pick.role.capitalize()}**: `{code(pick.design.id)}`. {escaped(pick.why)}" for pick in chosen), ""]
-    lines += _front(document)
+    lines += _front(document) + _hardware(document)
     lines += _calibration(document)
     if result.actions:
         lines += ["## Next", "", *(f"- {escaped(action.text)} `{code(action.command)}`" for action in result.actions), ""]
@@ -46,11 +48,20 @@ def code(text: str) -> str:
 
 def _front(document: ReportDocument) -> list[str]:
     table = front_table(document)
-    if not table.rows:
+    return ["## Front", "", *_shortened(table)] if table.rows else []
+
+
+def _hardware(document: ReportDocument) -> list[str]:
+    """RTL simulation and synthesis, once there is a result."""
+    if not any(item.rtl or item.synthesis for item in document.front):
         return []
+    return ["## Hardware", "", *_shortened(hardware_table(document, {})), COUNT_NOTE, ""]
+
+
+def _shortened(table: Table) -> list[str]:
     shown = Table(table.columns, table.rows[:MOST_ROWS])
     more = [f"{len(table.rows) - MOST_ROWS} more designs are in the HTML report.", ""] if len(table.rows) > MOST_ROWS else []
-    return ["## Front", "", *_table(shown), "", *more]
+    return [*_table(shown), "", *more]
 
 
 def _table(table: Table) -> Iterable[str]:

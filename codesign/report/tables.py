@@ -3,66 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from codesign.accelerator.device import RESOURCES
-from codesign.estimate import Estimate, Evidence
+from codesign.estimate import Estimate
 from codesign.report.calibration import summarise
+from codesign.report.cells import NOTHING, Cell, Column, Table
 from codesign.report.document import FrontDesign, ReportDocument
 from codesign.report.formatting import PERCENT, Scale, count, duration, kpi_scale, kpi_short, kpi_title, scale_for, significant
 from codesign.report.picks import roles_of
 from codesign.report.verdict import limit_text, limit_uses, utilisation
 
-NOTHING = "\N{EN DASH}"
 FRONT_KPIS = ("latency_us", "interval_cycles", "energy_uj", "board_energy_uj", "power_w", *RESOURCES)
-
-
-@dataclass(frozen=True)
-class Column:
-    """Head of a column.
-
-    Attributes:
-        unit: of all its numbers.
-        evidence: of all its numbers where it is the same; None: cells say their own, or have none.
-        numeric: align right.
-    """
-
-    title: str
-    unit: str = ""
-    evidence: Evidence | None = None
-    numeric: bool = True
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell.
-
-    Attributes:
-        detail: second line, such as the 95 % interval.
-        evidence: badge of this cell.
-        source: model, tool or data behind the figure.
-        anchor: element of the page that the text leads to.
-        bar: share from 0 to 1 drawn behind the number.
-        tone: ``good``, ``bad`` or empty.
-        tags: short labels behind the text.
-    """
-
-    text: str
-    detail: str = ""
-    evidence: Evidence | None = None
-    source: str = ""
-    anchor: str = ""
-    bar: float | None = None
-    tone: str = ""
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns and rows of equal length."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
 
 
 def anchor_of(document: ReportDocument, design: str) -> str:

@@ -10,7 +10,7 @@ from codesign.accelerator.device import RESOURCES
 from codesign.export.manifest import PRICED_AS_EXPORTED
 from codesign.kpi.evaluate import KPI_UNITS
 from codesign.report.document import EvaluatedDesign, FrontDesign, LimitSummary, ReportDocument
-from codesign.report.formatting import PERCENT, THIN, count, inside, kpi_scale, kpi_title, names, plural
+from codesign.report.formatting import PERCENT, THIN, count, inside, kpi_scale, kpi_title, names, plural, significant
 from codesign.report.picks import roles_of
 
 BINDING = 0.9
@@ -78,7 +78,8 @@ class LimitUse:
 def verdict(document: ReportDocument) -> Verdict:
     """Judge a study, finished or not."""
     tone, headline = _headline(document)
-    sentences = (_what_was_done(document), _what_is_proved(document), _what_stays_open(document), _spans(document), _limits(document), _failures(document))
+    told = (_what_was_done, _what_is_proved, _what_the_rtl_proves, _what_stays_open, _clocks, _spans, _limits, _failures)
+    sentences = tuple(sentence(document) for sentence in told)
     return Verdict(tone, headline, tuple(text for text in sentences if text), tuple(_actions(document)))
 
 
@@ -124,13 +125,20 @@ def _headline(document: ReportDocument) -> tuple[Tone, str]:
         return Tone.BAD, f"No front: {done} and no design within the limits" if document.succeeded else f"No front: {done}, all failed"
     front = f"{plural(size, 'design')} on the front"
     different = [item for item in simulated if item.csim and not item.csim.exact]
-    if different:
-        return Tone.BAD, f"{front}, {len(different)} of {len(simulated)} not bit-exact in C simulation"
+    wrong = _rtl_mismatches(document)
+    if different or wrong:
+        told = f"{len(different)} of {len(simulated)} not bit-exact in C simulation" if different else f"{len(wrong)} not as predicted in RTL simulation"
+        return Tone.BAD, f"{front}, {told}"
     if not simulated:
         return Tone.INCOMPLETE, f"{front}, none proved in C simulation yet"
     if len(simulated) < size:
         return Tone.INCOMPLETE, f"{front}, {len(simulated)} of {size} proved bit-exact in C simulation so far"
     return Tone.GOOD, f"{front}, all {size} of {size} bit-exact in C simulation" if size > 1 else f"{front}, bit-exact in C simulation"
+
+
+def _rtl_mismatches(document: ReportDocument) -> list[str]:
+    """Designs whose RTL simulation gave other outputs than the quantised model or other cycles than the cost model."""
+    return [item.id for item in document.front if item.rtl and not (item.rtl.exact and item.rtl.cycles_equal)]
 
 
 def _what_was_done(document: ReportDocument) -> str:
@@ -162,9 +170,9 @@ def _what_is_proved(document: ReportDocument) -> str:
     return f"{names(told)} {'differs' if len(told) == 1 else 'differ'} from the quantised model on {samples} held-out samples; do not build hardware from it."
 
 
-def other_templates(document: ReportDocument) -> str:
-    """Templates of the study whose figures describe another architecture than the exported projects, in words; empty without one."""
-    return names(name for name in document.study.templates if name not in PRICED_AS_EXPORTED)
+def other_templates(document: ReportDocument) -> tuple[str, ...]:
+    """Templates of the study whose figures describe another architecture than the hls4ml projects."""
+    return tuple(name for name in document.study.templates if name not in PRICED_AS_EXPORTED)
 
 
 def csim_scope(document: ReportDocument) -> str:
@@ -172,20 +180,57 @@ def csim_scope(document: ReportDocument) -> str:
     templates = other_templates(document)
     if not templates:
         return ""
+    verilog = names(name for name in templates if name in document.study.verilog_templates)
+    without = names(name for name in templates if name not in document.study.verilog_templates)
+    sentences = [
+        f"Designs on {names(templates)} are priced as another architecture than their hls4ml project, a dataflow design with hardware for each layer.",
+        "Their C simulation proves the network's arithmetic, every integer of every layer; Vitis will report the cycles and resources of the dataflow design.",
+    ]
+    if verilog:
+        sentences.append(f"The Verilog of a priced {verilog} lies beside it; RTL simulation proves it, cycles included.")
+    if without:
+        sentences.append(f"The RTL of a priced {without} is not part of the project.")
+    return " ".join(sentences)
+
+
+def _what_the_rtl_proves(document: ReportDocument) -> str:
+    """RTL simulation of the priced accelerators: data and cycles."""
+    matches = [(item, item.rtl) for item in document.front if item.rtl]
+    if not matches:
+        return ""
+    wrong = [f"{item.id} differs from the quantised model (first at layer {rtl.first_diverging_layer or 'unknown'})" for item, rtl in matches if not rtl.exact]
+    slow = [
+        f"{item.id} takes {count(rtl.cycles_simulated)} cycles where {count(rtl.cycles_predicted)} were predicted"
+        for item, rtl in matches
+        if not rtl.cycles_equal
+    ]
+    if wrong or slow:
+        return f"In RTL simulation of the priced accelerator {names([*wrong, *slow])}."
     return (
-        f"Designs on {templates} are priced as another architecture than their exported project, a dataflow design with hardware of its own for each layer. "
-        "Their C simulation proves the network's arithmetic, every integer of every layer; the RTL of the priced accelerator is not part of the project, "
-        "and Vitis will report the cycles and resources of the dataflow design."
+        f"RTL simulation of the priced accelerator ran for {plural(len(matches), 'point')}: every output equals the quantised model, "
+        "and the cycles are those that were predicted."
     )
 
 
+def _clocks(document: ReportDocument) -> str:
+    """Designs whose placed and routed hardware does not reach the clock that they were priced at."""
+    missed = [
+        f"{item.id} reaches {significant(found.fmax_mhz)}{THIN}MHz of the {found.clock_mhz:g}{THIN}MHz that it was priced at"
+        for item in document.front
+        if (found := item.synthesis) is not None and found.fmax_mhz is not None and not found.meets_clock
+    ]
+    return f"After place and route {names(missed)}." if missed else ""
+
+
 def _what_stays_open(document: ReportDocument) -> str:
-    templates = other_templates(document)
-    if not templates or not any(item.csim for item in document.front):
+    """Front designs of which C simulation has run but whose priced accelerator is not proven."""
+    others = other_templates(document)
+    open_ = sorted({item.design.template for item in document.front if item.csim and not item.rtl and item.design.template in others})
+    if not open_:
         return ""
     return (
-        f"For {templates}, C simulation speaks of the network's arithmetic, not of the priced accelerator: "
-        "the exported project is a dataflow design with other cycles and resources."
+        f"For {names(open_)}, C simulation speaks of the network's arithmetic, not of the priced accelerator: "
+        "the hls4ml project is a dataflow design with other cycles and resources."
     )
 
 
@@ -257,16 +302,22 @@ def _actions(document: ReportDocument) -> Iterable[Action]:
     different = [item.id for item in document.front if item.csim and not item.csim.exact]
     if different:
         yield Action("Look at the first layer that differs.", f"codesign verify {different[0]}")
+    wrong = _rtl_mismatches(document)
+    if wrong:
+        yield Action("Look at what differs in RTL simulation.", f"codesign verify {wrong[0]} --level rtl")
     if any(item.csim is None for item in document.front):
         yield Action("Export the front and simulate it.", "codesign verify --front")
         return
-    if not different:
-        yield from _when_proved(document)
+    if different or wrong:
+        return
+    if any(item.rtl is None and item.design.template in document.study.verilog_templates for item in document.front):
+        yield Action("Simulate the Verilog of the priced accelerators, cycles included.", "codesign verify --front --level rtl")
+    yield from _when_proved(document)
 
 
 def _when_proved(document: ReportDocument) -> Iterable[Action]:
     best = next(iter(roles_of(document)), document.front[0].id)
-    where = f" The hls4ml projects lie in {document.study.export_folder}." if document.study.export_folder else ""
+    where = f" The projects lie in {document.study.export_folder}." if document.study.export_folder else ""
     yield Action(f"Take a design on to synthesis.{where}", f"codesign show {best}")
     binding = [use for use in limit_uses(document) if use.binds]
     if binding:

@@ -33,6 +33,8 @@ NORMAL_95 = 1.96
 UNITS_WITH_ZERO = ("count", "B")
 CHUNK = 4000
 """Designs predicted together."""
+SAME = 1e-9
+"""Relative difference that rounding alone makes."""
 
 
 def log_offset(kpi: str) -> float:
@@ -44,6 +46,16 @@ def analytical_error(table: KpiTable, kpi: str) -> FloatArray:
     """One standard deviation (n,) of an analytical figure, relative to value + offset."""
     value = table.values[kpi]
     return table.relative_error[kpi] / NORMAL_95 * (value / (value + log_offset(kpi)))
+
+
+def confirmed(joint: JointSpace, points: Sequence[DesignPoint], kpi: str, values: Sequence[float]) -> bool:
+    """Whether every measured value is the analytical one.
+
+    Then there is nothing to learn, and the formula's own interval is the better one: a process of residuals that are all
+    zero has no scale, and would make an exact figure uncertain.
+    """
+    analytical = price(joint, joint.space.indices(points)).values[kpi] + log_offset(kpi)
+    return bool(np.allclose(np.asarray(values) + log_offset(kpi), analytical, rtol=SAME, atol=0.0))
 
 
 @dataclass(frozen=True)

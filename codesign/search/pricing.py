@@ -21,7 +21,7 @@ from codesign.kpi.evaluate import report as kpi_report
 from codesign.kpi.joint_space import JointSpace
 from codesign.network.tasks.registry import task_record
 from codesign.search.accuracy_prior import ACCURACY_PRIOR_ERROR, accuracy_prior
-from codesign.search.correction import Correction, Learned, analytical_error, corrected, log_offset
+from codesign.search.correction import Correction, Learned, analytical_error, confirmed, corrected, log_offset
 from codesign.search.problem import Objective, Priced, SearchProblem
 from codesign.search.specification import ACCURACY, MAXIMISED, StudySpecification
 from codesign.space.design_space import DesignPoint, Indices
@@ -82,12 +82,13 @@ class Pricing:
     def learn(self, points: Sequence[DesignPoint], kpi: str, values: Sequence[float]) -> None:
         """Correct one key figure by measured values, (e,) in its unit; they replace what was learned of it before.
 
-        With fewer than `codesign.surrogate.prior.MIN_EVIDENCE` values the analytical figure stays as it is.
+        With fewer than `codesign.surrogate.prior.MIN_EVIDENCE` values, or where all of them are the analytical ones, the
+        analytical figure stays as it is.
         """
         from codesign.surrogate.prior import MIN_EVIDENCE
 
         self.corrections.pop(kpi, None)
-        if len(points) >= MIN_EVIDENCE:
+        if len(points) >= MIN_EVIDENCE and not confirmed(self.joint, points, kpi, values):
             self.corrections[kpi] = Correction(self.joint, points, kpi, values)
 
     def _learned(self, indices: Indices, table: KpiTable) -> dict[str, Learned]:

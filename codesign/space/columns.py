@@ -21,6 +21,9 @@ class Columns:
     def __len__(self) -> int:
         return len(self._indices)
 
+    def __contains__(self, name: object) -> bool:
+        return f"{self._prefix}.{name}" in self._space
+
     def __getitem__(self, name: str) -> NDArray[np.int64] | NDArray[np.float64]:
         return self._space.values(self._indices, f"{self._prefix}.{name}")
 

@@ -41,6 +41,8 @@ class Parameter:
         values: the domain, in order; a value is stored as its index.
         half: network or accelerator.
         conditions: all must hold for the parameter to be active; they name parameters declared earlier.
+        default: the value that holds where a space does without the parameter, as it does unless a study asks for it; None for
+            parameters that every space has.
 
     Raises:
         ValueError: empty domain, repeated values, or a type that does not fit the kind.
@@ -51,6 +53,7 @@ class Parameter:
     values: tuple[Value, ...]
     half: Half
     conditions: tuple[Condition, ...] = ()
+    default: Value | None = None
 
     def __post_init__(self) -> None:
         if not self.values:

@@ -15,9 +15,14 @@ from codesign.kpi.evaluate import KPI_UNITS
 from codesign.space.design_space import DesignPoint
 
 REQUIRED_METRICS = ("accuracy",)
-VERIFICATION_COUNTS = {"csim": ("samples", "samples_exact", "elements_exact", "max_abs_difference")}
-VERIFICATION_SHARES = {"csim": ("argmax_agreement", "metric_quantised", "metric_simulated")}
-VERIFICATION_OTHERS = {"csim": ("first_diverging_layer", "seconds")}
+SIMULATED = ("csim", "rtl")
+SYNTHESISED = ("synth", "pnr")
+VERIFICATION_COUNTS = dict.fromkeys(SIMULATED, ("samples", "samples_exact", "elements_exact", "max_abs_difference"))
+VERIFICATION_SHARES = dict.fromkeys(SIMULATED, ("argmax_agreement", "metric_quantised", "metric_simulated"))
+VERIFICATION_OTHERS = {
+    **dict.fromkeys(SIMULATED, ("first_diverging_layer", "cycles_predicted", "cycles_simulated", "seconds")),
+    **dict.fromkeys(SYNTHESISED, ("resources", "tool", "clock_mhz", "fmax_mhz", "meets_clock", "seconds")),
+}
 EVENT_TEXTS = {"stage": ("name",), "command": ("line",)}
 EVENT_NUMBERS = {"stage": ("seconds",), "priced": ("count",)}
 EVIDENCE_KINDS = (Evidence.RTL_SIM, Evidence.SYNTHESIS, Evidence.PLACE_ROUTE, Evidence.VENDOR, Evidence.BOARD)

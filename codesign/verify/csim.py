@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import InputError
-from codesign.export.manifest import Manifest, load_manifest
+from codesign.export.manifest import load_manifest
 from codesign.network.deployed import DeployedNetwork, IntTensor
 from codesign.verify.compilation import simulate
 from codesign.verify.divergence import find_divergence
-from codesign.verify.result import CsimResult, write_json
+from codesign.verify.result import VerificationResult, check_shapes, compare_logits, write_json
 
 LEVEL = "csim"
 RESULT_FILE = Path("csim") / "result.json"
@@ -47,7 +46,7 @@ def verify_csim(
     design: str | None = None,
     cycles_predicted: float | None = None,
     reference_trace: ReferenceTrace | None = None,
-) -> CsimResult:
+) -> VerificationResult:
     """Compile a project, run it on all samples and compare its logits with the quantised model's.
 
     The result is also written to ``csim/result.json`` in the project. Where logits differ, ``csim/divergence.json`` tells
@@ -72,7 +71,7 @@ def verify_csim(
     """
     started = time.perf_counter()
     manifest = load_manifest(folder)
-    _check_shapes(manifest, quantised_logits, samples, labels)
+    check_shapes(quantised_logits, samples, labels, manifest.output.elements, where=f"C simulation of design {manifest.id}")
     simulated = simulate(folder, manifest, _words(deployed, samples))
     same = simulated == quantised_logits
     layer = None
@@ -83,18 +82,13 @@ def verify_csim(
         divergence = find_divergence(folder, manifest, deployed, different, reference)
         write_json(folder / DIVERGENCE_FILE, divergence.as_dict() | {"summary": divergence.summary})
         layer = divergence.layer
-    quantised_class, simulated_class = quantised_logits.argmax(axis=1), simulated.argmax(axis=1)
-    result = CsimResult(
-        id=design or manifest.id,
+    result = compare_logits(
+        quantised_logits,
+        simulated,
+        labels,
+        design=design or manifest.id,
         level=LEVEL,
-        samples=len(samples),
-        elements_exact=int(same.sum()),
-        samples_exact=int(same.all(axis=1).sum()),
-        argmax_agreement=float((quantised_class == simulated_class).mean()),
-        max_abs_difference=int(np.abs(simulated - quantised_logits).max()),
         first_diverging_layer=layer,
-        metric_quantised=float((quantised_class == labels).mean()),
-        metric_simulated=float((simulated_class == labels).mean()),
         cycles_predicted=cycles_predicted,
         cycles_simulated=None,
         seconds=time.perf_counter() - started,
@@ -106,14 +100,3 @@ def verify_csim(
 def _words(deployed: DeployedNetwork, samples: NDArray[np.uint8]) -> IntTensor:
     """Input integers (n x elements)."""
     return samples.reshape(len(samples), -1).astype(np.int64) - deployed.zero_point
-
-
-def _check_shapes(manifest: Manifest, logits: IntTensor, samples: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-    count, classes = len(samples), manifest.output.elements
-    if count == 0:
-        raise InputError("no samples to compare", where=f"C simulation of design {manifest.id}", remedy="Give at least one")
-    if logits.shape != (count, classes) or labels.shape != (count,):
-        raise InputError(
-            f"logits of shape {logits.shape} and labels of shape {labels.shape} for {count} samples and {classes} classes",
-            where=f"C simulation of design {manifest.id}",
-        )

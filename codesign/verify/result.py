@@ -6,23 +6,29 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import InputError
+from codesign.network.deployed import IntTensor
+
 
 @dataclass(frozen=True)
-class CsimResult:
-    """A C simulation against the quantised model.
+class VerificationResult:
+    """A simulated design against the quantised model.
 
     Attributes:
         id: the design.
-        level: ``csim``.
+        level: ``csim`` or ``rtl``.
         samples: samples compared.
         elements_exact: how many of the ``samples x classes`` logits are equal.
         samples_exact: how many samples have all logits equal.
         argmax_agreement: share of the samples with the same class, 0 to 1.
         max_abs_difference: largest difference of two logits, in units of their last place.
         first_diverging_layer: name of the first layer whose output differs; None where all logits are equal.
-        metric_quantised, metric_simulated: accuracy of the quantised model and of the C simulation, 0 to 1.
+        metric_quantised, metric_simulated: accuracy of the quantised model and of the simulation, 0 to 1.
         cycles_predicted: latency that the cost model predicts; None when not given.
-        cycles_simulated: None; C simulation counts no cycles.
+        cycles_simulated: cycles of an inference, the most of all samples; None in a C simulation, which counts none.
         seconds: compilation and simulation, wall clock.
     """
 
@@ -50,6 +56,47 @@ class CsimResult:
         return asdict(self)
 
 
+def compare_logits(
+    quantised: IntTensor,
+    simulated: IntTensor,
+    labels: NDArray[np.int64],
+    *,
+    design: str,
+    level: str,
+    first_diverging_layer: str | None,
+    cycles_predicted: float | None,
+    cycles_simulated: float | None,
+    seconds: float,
+) -> VerificationResult:
+    """Result of a simulation whose logits (n x classes) stand beside the quantised model's; ``labels`` are the classes (n,)."""
+    same = simulated == quantised
+    quantised_class, simulated_class = quantised.argmax(axis=1), simulated.argmax(axis=1)
+    return VerificationResult(
+        id=design,
+        level=level,
+        samples=len(labels),
+        elements_exact=int(same.sum()),
+        samples_exact=int(same.all(axis=1).sum()),
+        argmax_agreement=float((quantised_class == simulated_class).mean()),
+        max_abs_difference=int(np.abs(simulated - quantised).max()),
+        first_diverging_layer=first_diverging_layer,
+        metric_quantised=float((quantised_class == labels).mean()),
+        metric_simulated=float((simulated_class == labels).mean()),
+        cycles_predicted=cycles_predicted,
+        cycles_simulated=cycles_simulated,
+        seconds=seconds,
+    )
+
+
+def check_shapes(logits: IntTensor, samples: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, *, where: str) -> None:
+    """Raise InputError unless there are samples, with ``classes`` logits and a label each."""
+    count = len(samples)
+    if count == 0:
+        raise InputError("no samples to compare", where=where, remedy="Give at least one")
+    if logits.shape != (count, classes) or labels.shape != (count,):
+        raise InputError(f"logits of shape {logits.shape} and labels of shape {labels.shape} for {count} samples and {classes} classes", where=where)
+
+
 @dataclass(frozen=True)
 class TypeFinding:
     """One type of the diverging layer.
@@ -67,7 +114,7 @@ class TypeFinding:
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first layer whose output in C simulation differs from the reference.
+    """The first layer whose simulated output differs from the reference.
 
     Attributes:
         layer: its name.

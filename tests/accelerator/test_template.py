@@ -11,7 +11,7 @@ from codesign.errors import InputError
 from codesign.space.parameters import Half, ParameterKind
 
 
-@pytest.mark.parametrize("name", ["pe_array", "streaming"])
+@pytest.mark.parametrize("name", ["pe_array", "streaming", "systolic_row"])
 def test_descriptors_load_and_have_a_readme(name: str) -> None:
     descriptor = load_descriptor(name)
     assert descriptor.parameters and descriptor.presets
@@ -45,6 +45,13 @@ def test_a_preset_of_an_unknown_parameter_is_refused() -> None:
     data = read_toml(templates_folder() / "streaming" / "template.toml")
     data["presets"]["compact"]["values"]["colour"] = 1
     with pytest.raises(InputError, match="preset compact names the unknown parameter colour"):
+        parse_record(data, Descriptor, where="template.toml")
+
+
+@pytest.mark.parametrize("model", ["os:system", "codesign.kpi.memory:bram18", "codesign.kpi:", "mycodesign.kpi.x:MODEL"])
+def test_a_model_outside_codesign_is_refused(model: str) -> None:
+    data = read_toml(templates_folder() / "streaming" / "template.toml") | {"model": model}
+    with pytest.raises(InputError, match=r"model must be codesign\.<module>:<OBJECT>, got "):
         parse_record(data, Descriptor, where="template.toml")
 
 

@@ -32,6 +32,13 @@ def export(network: DeployedNetwork, plan: HlsPlan, folder: Path, **changes: Any
     return export_project(network, plan, folder, **arguments)
 
 
+def write_hardware(_deployed: DeployedNetwork, folder: Path, samples: np.ndarray) -> str:
+    """A stand-in for the writer of a template's hardware."""
+    (folder / "own").mkdir()
+    (folder / "own" / "top.v").write_text(f"// {len(samples)} samples\n")
+    return "own"
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -107,6 +114,13 @@ def test_the_project_of_a_shared_array_says_that_it_is_another_architecture(resi
     assert "C simulation proves the network's arithmetic, every integer of every layer; it says nothing of the priced accelerator" in text
     assert "the RTL of the priced accelerator is not part of this project" in text
     assert "Vitis will report the cycles and resources of this dataflow design" in text
+    assert load_manifest(shared).hardware == ""
+    written = export(residual_network, plan, tmp_path / "written", template="pe_array", hardware=write_hardware)
+    assert load_manifest(written).hardware == "own"
+    assert "own/top.v" in load_manifest(written).files
+    text_with = " ".join((written / "README.md").read_text().split())
+    assert "the Verilog of the priced accelerator lies in `own/`, with a README of its own; `codesign verify written --level rtl` proves it" in text_with
+    assert "not part of this project" not in text_with
     for name, figure in estimate_dataflow(residual_network.graph, plan, "xc7z020clg400-1").items():
         assert f"| {figure.value:,.0f}{' cycles' if name.endswith('cycles') else ''} | {figure.low:,.0f} to {figure.high:,.0f} |" in text
 

@@ -19,7 +19,7 @@ def make(folder: Path) -> Manifest:
         types={"result": TensorType(name="input_t", type="ap_fixed<8,4>", fraction=4)}, strategy="", reuse=0,
     )  # fmt: skip
     manifest = Manifest(
-        format=FORMAT, id="x", top="codesign_net", backend="Vitis", part="p", amd_part=True, template="streaming", priced_as_exported=True,
+        format=FORMAT, id="x", top="codesign_net", backend="Vitis", part="p", amd_part=True, template="streaming", priced_as_exported=True, hardware="",
         clock_mhz=100.0, io_type="io_stream", strategy="latency",
         layers=(layer,), provenance={"seed": 1}, versions={"python": "3.11"}, files=hash_files(folder),
     )  # fmt: skip
@@ -52,6 +52,13 @@ def test_what_tools_add_beside_the_sources_is_no_change(tmp_path: Path) -> None:
     assert manifest.changed_files(tmp_path) == ()
 
 
+def test_what_verification_writes_is_no_part_of_the_export(tmp_path: Path) -> None:
+    for name in ("csim/runner", "pe_array/rtl_sim/run.log", "pe_array/synthesis/yosys.log", "pe_array/rtl/pe_array.v"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    assert [*hash_files(tmp_path)] == ["pe_array/rtl/pe_array.v"]
+
+
 def test_the_files_of_an_older_format_are_still_known(tmp_path: Path) -> None:
     make(tmp_path)
     path = tmp_path / "manifest.json"
@@ -72,9 +79,9 @@ def test_a_copy_of_the_manifest_is_not_the_manifest(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "not a manifest of format 2"),
-        ('{"format": 99}', "not a manifest of format 2"),
-        ('{"format": 2, "colour": "red"}', "colour: unknown key"),
+        ("[]", "not a manifest of format 3"),
+        ('{"format": 99}', "not a manifest of format 3"),
+        ('{"format": 3, "colour": "red"}', "colour: unknown key"),
     ],
 )
 def test_damage_is_told(tmp_path: Path, text: str, message: str) -> None:

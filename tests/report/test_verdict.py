@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from codesign.report.document import CsimMatch, EvaluatedDesign, HypervolumeCurve, LimitSummary, ReportDocument
+from codesign.report.document import EvaluatedDesign, HypervolumeCurve, LimitSummary, ReportDocument
+from codesign.report.proofs import CsimMatch
 from codesign.report.verdict import Tone, csim_scope, late_growth, limit_uses, verdict
-from tests.report.documents import exact_match, make_design, make_document, make_front
+from tests.report.documents import exact_match, make_design, make_document, make_front, rtl_match, synthesis_found
 
 
 def _document(**more: object) -> ReportDocument:
@@ -28,7 +29,7 @@ def test_everything_proved() -> None:
     assert result.tone is Tone.GOOD
     assert result.headline == "2 designs on the front, all 2 of 2 bit-exact in C simulation"
     assert "2 of 2 points are bit-exact on 1,046 held-out samples" in _text(document)
-    assert result.actions[0].command == "codesign show aa"
+    assert _commands(document)[:2] == ["codesign verify --front --level rtl", "codesign show aa"]
 
 
 def test_what_simulation_does_not_say_of_a_shared_array() -> None:
@@ -36,8 +37,13 @@ def test_what_simulation_does_not_say_of_a_shared_array() -> None:
     told = "For pe_array, C simulation speaks of the network's arithmetic, not of the priced accelerator"
     assert told in _text(document)
     assert "Designs on pe_array are priced as another architecture" in csim_scope(document)
-    assert "the RTL of the priced accelerator is not part of the project" in csim_scope(document)
+    assert "The Verilog of a priced pe_array lies beside it; RTL simulation proves it, cycles included." in csim_scope(document)
+    assert "not part of the project" not in csim_scope(document)
     assert told not in _text(_document())
+    assert told not in _text(_document(csim=exact_match(0.7), rtl=rtl_match()))
+    bare = dataclasses.replace(document, study=dataclasses.replace(document.study, templates=("pe_array", "other_array")))
+    assert "The Verilog of a priced pe_array lies beside it" in csim_scope(bare)
+    assert "The RTL of a priced other_array is not part of the project." in csim_scope(bare)
     own = dataclasses.replace(document, study=dataclasses.replace(document.study, templates=("streaming",)))
     assert "priced accelerator" not in _text(own)
     assert csim_scope(own) == ""
@@ -52,6 +58,31 @@ def test_a_mismatch_is_the_headline_and_names_design_and_layer() -> None:
     assert result.headline.endswith("1 of 2 not bit-exact in C simulation")
     assert "bb (first at layer block1_first, 81.2 % exact) differs from the quantised model" in _text(document)
     assert _commands(document) == ["codesign verify bb"]
+
+
+def test_the_rtl_of_the_priced_accelerator_is_proved() -> None:
+    document = _document(csim=exact_match(0.7), rtl=rtl_match())
+    assert verdict(document).tone is Tone.GOOD
+    assert "RTL simulation of the priced accelerator ran for 2 points: every output equals the quantised model" in _text(document)
+    assert _commands(document)[0] == "codesign show aa"
+
+
+def test_an_rtl_mismatch_is_the_headline_and_says_what_differs() -> None:
+    document = _document(csim=exact_match(0.7), rtl=rtl_match())
+    wrong = rtl_match(elements_exact=0.9, max_abs_difference=3.0, first_diverging_layer="stem")
+    slow = rtl_match(simulated=12_001.0)
+    document = dataclasses.replace(document, front=tuple(dataclasses.replace(item, rtl=own) for item, own in zip(document.front, (wrong, slow), strict=True)))
+    result = verdict(document)
+    assert (result.tone, result.headline) == (Tone.BAD, "2 designs on the front, 2 not as predicted in RTL simulation")
+    assert "aa differs from the quantised model (first at layer stem) and bb takes 12,001 cycles where 12,000 were predicted." in _text(document)
+    assert _commands(document) == ["codesign verify aa --level rtl"]
+
+
+def test_a_clock_that_is_not_reached_is_told() -> None:
+    document = _document(csim=exact_match(0.7), synthesis=synthesis_found(level="pnr", fmax_mhz=61.04))
+    assert "After place and route aa reaches 61.0 MHz of the 75 MHz that it was priced at and bb reaches" in _text(document)
+    assert "After place and route" not in _text(_document(csim=exact_match(0.7), synthesis=synthesis_found(level="pnr", fmax_mhz=75.0)))
+    assert "After place and route" not in _text(_document(csim=exact_match(0.7), synthesis=synthesis_found()))
 
 
 def test_partly_simulated() -> None:

@@ -87,6 +87,28 @@ def test_too_little_evidence_corrects_nothing(tmp_path: Path) -> None:
             assert study.figures(item)["latency_us"] == item.design.kpis["latency_us"]
 
 
+@pytest.mark.parametrize("kpi", ["latency_cycles", "latency_us", "throughput_per_s", "dsp"])
+def test_evidence_that_confirms_the_formula_leaves_it_as_it_is(tmp_path: Path, kpi: str) -> None:
+    study = evaluated_study(tmp_path)
+    known = analytical(study, kpi)
+    points = designs(study)
+    for point in points[: MIN_EVIDENCE + 1]:
+        study.add_evidence(point.id, kpi, known[point.id] * (1.0 + 1e-15), Evidence.RTL_SIM, SOURCE)
+    figures = {item.id: study.figures(item)[kpi] for item in study.evaluated()}
+    assert {figures[point.id].evidence for point in points[: MIN_EVIDENCE + 1]} == {Evidence.RTL_SIM}
+    for item in study.evaluated()[MIN_EVIDENCE + 1 :]:
+        assert figures[item.id] == item.design.kpis[kpi]
+    assert study.pricing.corrections == {}
+    assert proposals(study)
+    assert [record.kpi for record in collect(study).calibration] == ["accuracy"]
+    # One design that differs is enough to learn from, and all others still say that the formula is right.
+    study.add_evidence(points[0].id, kpi, 1.001 * known[points[0].id] + (kpi == "dsp"), Evidence.RTL_SIM, SOURCE)
+    figures = {item.id: study.figures(item)[kpi] for item in study.evaluated()}
+    for item in study.evaluated()[MIN_EVIDENCE + 1 :]:
+        assert figures[item.id].evidence is Evidence.PREDICTED
+        assert figures[item.id].value == pytest.approx(known[item.id], rel=0.05)
+
+
 def test_figures_and_proposals_follow_from_the_content_of_the_store_alone(tmp_path: Path) -> None:
     first, second = evaluated_study(tmp_path / "a"), evaluated_study(tmp_path / "b")
     without = proposals(first)

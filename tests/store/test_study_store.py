@@ -28,6 +28,8 @@ CSIM = {
     "first_diverging_layer": "head",
     "metric_quantised": 0.9,
     "metric_simulated": 0.9,
+    "cycles_predicted": 120.0,
+    "cycles_simulated": None,
     "seconds": 1.5,
 }
 DATA = {"hash": "abc", "device": "cpu", "train": 3, "validation": 2, "test": 1, "path": None}

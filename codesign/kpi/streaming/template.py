@@ -140,14 +140,17 @@ def _layer_kpis(table: LayerTable, rows: HlsTable, layers: LayerCosts, network: 
     def by_slot(values: FloatArray) -> FloatArray:
         return np.bincount(place, weights=values, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
 
-    cycles, multipliers = np.zeros(shape[0] * shape[1]), by_slot(layers.multipliers)
-    np.maximum.at(cycles, place, layers.latency)
+    busy = np.zeros(shape[0] * shape[1])
+    np.maximum.at(busy, place, layers.latency)
+    cycles, interval = busy.reshape(shape), np.maximum(network.interval, 1.0)[:, None]
     weights = table.weights
     macs = weights * table.out_h * table.out_w
+    # Latency strategy gives cheap constants logic of their own and is done before RF turns: more products side by side.
+    multipliers = np.maximum(by_slot(layers.multipliers), np.ceil(macs / np.maximum(np.minimum(cycles, interval), 1.0)))
     return LayerKpis(
-        cycles=cycles.reshape(shape),
+        cycles=cycles,
         macs=macs,
-        utilisation=macs / np.maximum(multipliers * np.maximum(network.interval, 1.0)[:, None], 1.0),
+        utilisation=macs / np.maximum(multipliers * interval, 1.0),
         multipliers=multipliers,
         reuse_factor=np.where(table.weighted, reuse, 0).astype(np.float64),
         weight_bytes=weights * table.weight_bits / 8.0,
