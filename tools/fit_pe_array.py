@@ -2,6 +2,7 @@
 
     python tools/fit_pe_array.py --collect            synthesise what is missing (hours; Yosys; resumes from its cache)
     python tools/fit_pe_array.py --write              fit; write the prices, and docs/validation-pe-array.md
+    python tools/fit_pe_array.py --memories 70        blocks of memories of other arrays, by Yosys and by the rule
 
 The counts are kept in tests/golden/pe_array_synthesis.json, with the tool, its version and the digest of the Verilog.
 """
@@ -18,12 +19,14 @@ from rich.progress import Progress
 
 from codesign.accelerator.array_parameters import ArrayParameters
 from codesign.accelerator.device import Family
+from codesign.kpi.memory import bram18_yosys
 from codesign.space.parameters import Value
 from codesign.validation.pe_array_synthesis import (
     Synthesised,
     array_sources,
     fit_prices,
     load_synthesised,
+    memory_shapes,
     prices_toml,
     source_digest,
     validation_page,
@@ -99,16 +102,38 @@ def write_rows(rows: list[Synthesised]) -> None:
     GOLDEN.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
+def compare_memories(count: int, cache: Path) -> None:
+    """Map memories of arrays that are not in the golden file, each alone, for an ECP5, and print how often the rule is right."""
+    rng = np.random.default_rng(SEED + 1)
+    arrays = [ArrayParameters.from_values(drawn(rng)) for _ in range(count)]
+    shapes = sorted({shape for array in arrays for shape in memory_shapes(array)})
+    rng.shuffle(shapes)
+    source, right = array_sources()[0].with_name("pe_memory.v"), 0
+    with Progress() as progress:
+        for words, bits in progress.track(shapes[:count], description="memories"):
+            parameters = {"WIDTH": int(bits), "WORDS": int(words), "ADDRESS_BITS": max(int(words - 1).bit_length(), 1)}
+            found = synthesise([source], "pe_memory", parameters, Family.ECP5, cache=cache, log=cache / "yosys.log").resources.bram18
+            rule = int(bram18_yosys(np.array([float(words)]), np.array([float(bits)]))[0])
+            right += rule == found
+            if rule != found:
+                print(f"{words} words of {bits} bits: {found} blocks, by the rule {rule}")
+    print(f"{right} of {len(shapes[:count])} memories exact")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collect", action="store_true", help="synthesise the designs that the golden file lacks")
     parser.add_argument("--family", choices=[family.value for family in Family], help="only this family")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "codesign" / "synthesis", help="folder of finished synthesis runs")
+    parser.add_argument("--memories", type=int, metavar="N", help="compare N memories")
     parser.add_argument("--write", action="store_true", help="write the prices and the page")
     arguments = parser.parse_args()
     if arguments.collect:
         collect([Family(arguments.family)] if arguments.family else list(COUNTS), arguments.cache)
+    if arguments.memories:
+        compare_memories(arguments.memories, arguments.cache)
+        return
     fitted = fit_prices(load_synthesised(GOLDEN))
     page = validation_page(fitted)
     print(page)

@@ -112,7 +112,7 @@ class Schedule:
         if self.resident.weights:
             peaks["weight"] = sum(geometry.total_words for geometry in self.geometries.values())
         if self.plan is not None:
-            peaks["activation"] = self.plan.words
+            peaks["activation"] = peak_words(tensor_lives(self.graph, _map_words(self.graph, self.array), in_place=True))
         return peaks
 
     def _in_banks(self, words: list[int]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codesign.cli.array_view import print_array
 from codesign.cli.output import SETTINGS, emit, number, say, table
 from codesign.cli.progress import ProgressDisplay
 from codesign.cli.verification_output import print_results, print_verified, raise_mismatches
@@ -131,7 +132,7 @@ def front(
 
 
 def show(design: Annotated[str, typer.Argument(help="Id of a design, or its first digits.")], study: StudyName = None, runs: Runs = RUNS) -> None:
-    """One design: parameters, layers, figures with their intervals and evidence."""
+    """One design: parameters, layers, figures with their intervals and evidence; on a pe_array its schedule, memories and ASIC estimate."""
     opened = _open(study, runs)
     item = opened.find(design)
     say(f"design {item.id}, evaluation {item.evaluation.state}{': ' + item.evaluation.error if item.evaluation.error else ''}")
@@ -152,6 +153,7 @@ def show(design: Annotated[str, typer.Argument(help="Id of a design, or its firs
         for layer in graph
     ]
     table(("layer", "op", "output", "weights", "w bits", "a bits", "MACs"), rows, left=2)
+    array = print_array(opened, item)
     verified = print_verified(opened, item.id)
     emit(
         {
@@ -161,6 +163,7 @@ def show(design: Annotated[str, typer.Argument(help="Id of a design, or its firs
             "parameters": dict(item.design.point.assignment),
             "figures": {name: estimate.as_dict() for name, estimate in figures.items()},
             "layers": graph.as_rows(),
+            "array": array,
             "verification": verified.get("csim"),
             "rtl": verified.get("rtl"),
             "synthesis": verified.get("pnr", verified.get("synth")),

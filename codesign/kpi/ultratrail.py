@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.accelerator.pe_array_work import real_taps
 from codesign.catalogue import Quantity, load_record, record
-from codesign.kpi.pe_array_schedule import real_taps
 from codesign.kpi.template_model import FloatArray
 from codesign.network.layers import IntArray
 

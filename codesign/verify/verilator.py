@@ -115,7 +115,7 @@ def build(design: Design, cache: Path, *, jobs: int = 1) -> Path:
         if runtime.is_dir():
             for name in RUNTIME:
                 shutil.copy(runtime / name, objects)
-        log = cache / f"{folder.name}.log"
+        log = cache / f"{folder.name}-{objects.name}.log"  # two workers may build the same design
         toolchain.run(_command(str(verilator), design, objects, jobs), log=log, where=f"simulation of {design.top}", timeout_s=BUILD_TIMEOUT_S)
         _publish(runtime, [objects / name for name in RUNTIME])
         shutil.move(log, objects / LOG)

@@ -92,16 +92,16 @@ def test_what_reaches_the_tools_is_made_of_safe_names(project: tuple[Path, PeArr
     folder, image = project
     found = {
         "Makefile": re.findall(r"^LATENCY \?= (.*)$|^\s*(-G.*) \\$", (folder / "Makefile").read_text(), re.MULTILINE),
-        "synth.ys": re.findall(r"^chparam (.*)$|^(synth_.*)$", (folder / "synth.ys").read_text(), re.MULTILINE),
+        "synth.ys": re.findall(r"^hierarchy -top pe_array (.*)$|^(synth_.*)$", (folder / "synth.ys").read_text(), re.MULTILINE),
         "vivado.tcl": re.findall(r"-part (.*)$|generic \{(.*?)\}|-period (\S+)", (folder / "vivado.tcl").read_text(), re.MULTILINE),
     }
     for name, groups in found.items():
         values = [value for group in groups for value in group if value]
         assert len(values) >= 2, name
-        assert all(SAFE.fullmatch(value.replace("-set ", "").removesuffix(" -mode out_of_context")) for value in values), (name, values)
+        assert all(SAFE.fullmatch(value.replace("-chparam ", "").removesuffix(" -mode out_of_context")) for value in values), (name, values)
     for name, value in image.schedule.array.verilog.items():
         assert f"-G{name}={value}" in (folder / "Makefile").read_text()
-        assert f"-set {name} {value} " in (folder / "synth.ys").read_text()
+        assert f"-chparam {name} {value}" in (folder / "synth.ys").read_text()
         assert f"{name}={value}" in (folder / "vivado.tcl").read_text()
 
 

@@ -40,9 +40,9 @@ def parts(of: AsicArea | AsicEnergy) -> dict[str, FloatArray]:
 
 
 def dense(weight_bits: int = 6) -> LayerTable:
-    """Four inputs of 8 bits, two outputs with sums of 20 bits."""
-    entry = Layer("input", Op.INPUT, 1, 1, 4, 1, 1, 4, *[0] * 6, 1, 0, 0, 8, 1, 8, 1, 0, 0, -1, -1)
-    head = Layer("head", Op.DENSE, 1, 1, 4, 1, 1, 2, 1, 1, 1, 1, 0, 0, 1, weight_bits, 16, 8, 1, 8, 1, 20, 0, 0, -1)
+    """Four inputs of 7 bits, two outputs with sums of 20 bits."""
+    entry = Layer("input", Op.INPUT, 1, 1, 4, 1, 1, 4, *[0] * 6, 1, 0, 0, 7, 1, 7, 1, 0, 0, -1, -1)
+    head = Layer("head", Op.DENSE, 1, 1, 4, 1, 1, 2, 1, 1, 1, 1, 0, 0, 1, weight_bits, 16, 7, 1, 5, 1, 20, 0, 0, -1)
     return LayerTable.from_graphs([LayerGraph([entry, head])])
 
 
@@ -59,7 +59,7 @@ def test_a_layer_by_hand() -> None:
     assert found.accesses.writes.tolist() == [[0, 2, 3]]  # weights stay; the input is loaded once
     # Instructions of 28 beats: the first, one that loads the input, then one that computes and one that stores in each run.
     assert found.external_bits.tolist() == [32 * (28 * (1 + 1 + 3 * 2) + 2 + 3)]
-    assert found.energy.multiply_pj == pytest.approx([8.8 * 0.003125 * 24 * 6 * 8])
+    assert found.energy.multiply_pj == pytest.approx([8.8 * 0.003125 * 24 * 6 * 7])
     assert found.energy.add_pj == pytest.approx([8.8 * 0.0034 * 24 * 20])
     # Banks of 1 KiB; words of 2 x 2 x 8 and of 2 x 8 bits.
     weight, activation = (0.004287 * bits + 0.1916 * bits**0.538 for bits in (32, 16))
@@ -150,12 +150,15 @@ def test_a_word_wider_than_any_memory_lies_in_several() -> None:
     """Twice as many rows: a word of 512 bits costs what two of 256 bits do, each of half the size."""
     one, two = tiny(rows=16, columns=2), tiny(rows=32, columns=2)
     assert one.accesses.reads[0].tolist() == two.accesses.reads[0].tolist()
-    single = tiny(rows=16, columns=2, weight_words=1)  # reads as often, from a bank of one word
+    half, full = (tiny(rows=rows, columns=2, weight_words=1) for rows in (16, 32))  # weights are streamed through banks of one word
     law = 0.004287 * 256 + 0.1916 * 8.0**0.5964 * 256**0.538  # 256 words of 256 bits: 8 KiB
     least = 0.004287 * 256 + 0.1916 * (1 / 32) ** 0.5964 * 256**0.538
     reads = one.accesses.reads[0, 0]
-    assert one.energy.read_pj - single.energy.read_pj == pytest.approx([reads * (law - least)])
+    assert one.energy.read_pj - half.energy.read_pj == pytest.approx([reads * (law - least)])
     assert two.energy.read_pj - one.energy.read_pj == pytest.approx([reads * law])
+    write = 0.002362 * 256 + 0.1233 * (1 / 32) ** 0.4553 * 256**0.7837
+    assert half.accesses.writes[0, 0] > 0
+    assert full.energy.write_pj - half.energy.write_pj == pytest.approx(half.accesses.writes[0, 0] * write)
     assert two.area.buffers_um2 - one.area.buffers_um2 == pytest.approx([25.22 * 256 + 2846.0 * 8.0**1.026])
 
 
