@@ -51,7 +51,7 @@ class ArrayParameters:
             "columns": (1, 32),
             "weight_bits": (2, 8),
             "activation_bits": (2, 8),
-            "accumulator_bits": (16, 32),
+            "accumulator_bits": (BIAS_BITS + 1, 32),
             "banks": (1, 2),
             "full_taps": (0, 1),
             "weight_words": (1, (1 << WIDTHS["weight_base"]) // self.banks),

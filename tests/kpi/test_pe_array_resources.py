@@ -10,9 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign import toolchain
+from codesign.accelerator.array_parameters import ArrayParameters
 from codesign.accelerator.device import Family
 from codesign.kpi.pe_array_resources import ArraySizes, address_bits, array_resources, registers, resource_errors
-from codesign.validation.pe_array_synthesis import Synthesised, fit_prices, load_synthesised, prices_toml, sizes_of, source_digest, validation_page
+from codesign.validation.pe_array_synthesis import (
+    Synthesised,
+    array_sources,
+    fit_prices,
+    load_synthesised,
+    prices_toml,
+    sizes_of,
+    source_digest,
+    validation_page,
+)
+from codesign.verify.synthesis import synthesise
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "pe_array_synthesis.json"
@@ -103,3 +115,17 @@ def test_resources_never_shrink_with_a_larger_array(r: int, c: int, wb: int, ab:
 
 def test_address_lines() -> None:
     assert address_bits(np.array([1.0, 2.0, 3.0, 1024.0, 1025.0])).tolist() == [1, 1, 2, 10, 11]
+
+
+@pytest.mark.yosys
+@pytest.mark.slow
+@pytest.mark.skipif(toolchain.find(toolchain.YOSYS) is None, reason="Yosys is not installed")
+def test_yosys_still_counts_what_was_recorded(tmp_path: Path) -> None:
+    row = min((row for row in load_synthesised(GOLDEN) if row.family is Family.ECP5), key=lambda row: row.lut)
+    array = ArrayParameters.from_values(row.values)
+    found = synthesise(array_sources(), "pe_array", array.verilog, row.family, cache=tmp_path / "cache", log=tmp_path / "yosys.log")
+    if found.tool == row.tool:
+        assert (found.resources.lut, found.resources.ff, found.resources.dsp, found.resources.bram18) == (row.lut, row.ff, row.dsp, row.bram18)
+    else:
+        assert (found.resources.dsp, found.resources.bram18) == (row.dsp, row.bram18)
+        assert found.resources.lut == pytest.approx(row.lut, rel=0.1)
