@@ -174,7 +174,8 @@ def run(command: list[str], *, log: Path, where: str, cwd: Path | None = None, t
     """Run a program with its output kept in ``log``.
 
     Raises:
-        EvaluationError: it failed or ran past ``timeout_s``; the message names the log and ends with its last lines.
+        EvaluationError: it failed or ran past ``timeout_s``; the message names the log and has its first lines that speak of an error, else its
+            last lines.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as stream:
@@ -185,8 +186,10 @@ def run(command: list[str], *, log: Path, where: str, cwd: Path | None = None, t
         except subprocess.TimeoutExpired:
             raise EvaluationError(f"{command[0]} ran longer than {timeout_s:.0f} s", where=where, remedy=f"See {log}") from None
     if done.returncode != 0:
-        tail = " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
-        raise EvaluationError(f"{command[0]} ended with status {done.returncode}: {tail}", where=where, remedy=f"See {log}")
+        # The line that names the fault is seldom the last: Verilator and make go on after it.
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[1:]]
+        told = " | ".join([line for line in lines if "error" in line.lower()][:2] or lines[-3:])
+        raise EvaluationError(f"{Path(command[0]).name} ended with status {done.returncode}: {told}", where=where, remedy=f"See {log}")
 
 
 def _beside_interpreter() -> Path:

@@ -122,12 +122,15 @@ def test_a_program_that_does_not_start_is_told(beside: Path) -> None:
     assert toolchain.prepare(toolchain.GXX, needed_for="a test") == gxx
 
 
-def test_run_keeps_the_log_and_tells_the_last_lines(tmp_path: Path) -> None:
+def test_run_keeps_the_log_and_tells_the_error_or_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "run.log"
     toolchain.run([sys.executable, "-c", "print('fine')"], log=log, where="test")
     assert "fine" in log.read_text()
     with pytest.raises(EvaluationError, match=r"test: .* ended with status 3: .*went wrong.* See .*run.log"):
         toolchain.run([sys.executable, "-c", "print('went wrong'); raise SystemExit(3)"], log=log, where="test")
+    late = "print('%Error: a.v:7: unexpected'); [print('more') for _ in range(9)]; raise SystemExit(3)"
+    with pytest.raises(EvaluationError, match="ended with status 3: %Error: a.v:7: unexpected. See "):
+        toolchain.run([sys.executable, "-c", late], log=log, where="test")
     with pytest.raises(EvaluationError, match="ran longer than"):
         toolchain.run([sys.executable, "-c", "import time; time.sleep(30)"], log=log, where="test", timeout_s=0.5)
 

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from codesign.accelerator.array_parameters import ArrayParameters
 from codesign.accelerator.device import Family
-from codesign.kpi.memory import bram18_yosys
+from codesign.kpi.memory import mapped_by_yosys
 from codesign.space.parameters import Value
 from codesign.validation.pe_array_synthesis import (
     Synthesised,
@@ -113,7 +113,7 @@ def compare_memories(count: int, cache: Path) -> None:
         for words, bits in progress.track(shapes[:count], description="memories"):
             parameters = {"WIDTH": int(bits), "WORDS": int(words), "ADDRESS_BITS": max(int(words - 1).bit_length(), 1)}
             found = synthesise([source], "pe_memory", parameters, Family.ECP5, cache=cache, log=cache / "yosys.log").resources.bram18
-            rule = int(bram18_yosys(np.array([float(words)]), np.array([float(bits)]))[0])
+            rule = int(mapped_by_yosys(np.array([float(words)]), np.array([float(bits)])).blocks[0])
             right += rule == found
             if rule != found:
                 print(f"{words} words of {bits} bits: {found} blocks, by the rule {rule}")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.accelerator.array_parameters import KIB_BITS
 from codesign.accelerator.pe_array_rows import fewest_rows, lowest_tiles, most_rows_read
 from codesign.accelerator.pe_array_tiling import Plan, plan
 from codesign.accelerator.pe_array_work import ArrayShape, FloatArray, Layers
 from codesign.network.layers import LayerTable
 
-KIB_BITS = 8192.0
 POSITIONS = 4096.0
 """Rows, or columns, of a map with its padding and kernel that the counters of an instruction hold; also planes and groups."""
 
@@ -63,7 +63,7 @@ def needs(found: Plan, n: int) -> Needs:
     groups = np.where(layers.add | layers.pool, 1.0, np.minimum(demand.unit, demand.groups))
     words = _RowWords.of(found)
     height, width = layers.height + layers.pad_h + layers.kernel_h, layers.width + layers.pad_w + layers.kernel_w
-    positions = np.maximum(np.maximum(demand.in_planes, demand.groups), np.maximum(height, width))
+    positions = np.maximum.reduce([demand.in_planes, demand.out_planes, demand.groups, height, width])
     return Needs(
         weights=_largest(groups * demand.group_words, layers, n),
         activations=_largest(words.read * most_rows_read(layers, demand, found.smallest_rows), layers, n),

@@ -104,11 +104,14 @@ class Schedule:
         """Words of each buffer in use at the worst moment, all banks together."""
         peaks = {"weight": 0, "activation": 0, "output": 0}
         for name, geometry in self.geometries.items():
-            tiles = list(geometry.tiles(self.tilings[name]))
-            peaks["weight"] = max(peaks["weight"], self._in_banks([geometry.tile_weight_words(own) for own in tiles]))
-            peaks["activation"] = max(peaks["activation"], self._in_banks([geometry.input_words(own) for own in tiles]))
-            if not self.resident.maps or name == self.graph.output.name:
-                peaks["output"] = max(peaks["output"], self._in_banks([geometry.output_words(own, self.array.columns) for own in tiles]))
+            stores = not self.resident.maps or name == self.graph.output.name
+            steps = layer_steps(geometry, self.tilings[name], self.resident, self.array.banks, stores=stores)
+            moved = {
+                "weight": [geometry.tile_weight_words(step.weights.tile) for step in steps if step.weights],
+                "activation": [geometry.input_words(step.inputs.tile) for step in steps if step.inputs],
+                "output": [geometry.output_words(step.store.tile, self.array.columns) for step in steps if step.store],
+            }
+            peaks = {buffer: max(peaks[buffer], self._in_banks(words)) for buffer, words in moved.items()}
         if self.resident.weights:
             peaks["weight"] = sum(geometry.total_words for geometry in self.geometries.values())
         if self.plan is not None:
@@ -116,8 +119,8 @@ class Schedule:
         return peaks
 
     def _in_banks(self, words: list[int]) -> int:
-        """Largest sum of as many tiles one after the other as there are banks."""
-        return max(sum(words[first : first + self.array.banks]) for first in range(len(words)))
+        """Largest sum of as many tiles, moved one after the other, as there are banks."""
+        return max((sum(words[first : first + self.array.banks]) for first in range(len(words))), default=0)
 
     def record(self) -> dict[str, object]:
         """The schedule as JSON types: what was decided for each layer, and what the buffers hold."""

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
 TEMPLATE = "pe_array"
 Document = dict[str, Any]
-LAYER_HEADS = (
-    "layer", "outer loop", "tile groups", "tile rows", "tiles", "phases",
-    "cycles", "compute", "load", "store", "stall", "multipliers used", "external bytes",
-)  # fmt: skip
-BUFFER_HEADS = ("buffer", "word bits", "words", "KiB", "words at the peak", "KiB at the peak", "reads", "writes")
+TILE_HEADS = ("layer", "outer loop", "tile groups", "tile rows", "tiles", "phases")
+CYCLE_HEADS = ("layer", "cycles", "compute", "load", "store", "stall", "MACs used", "bytes")
+BUFFER_HEADS = ("buffer", "word bits", "words", "KiB", "peak words", "peak KiB", "reads", "writes")
 SCHEDULED = ("name", "op", "order", "group_tile", "groups", "row_tile", "rows", "tiles", "runs", "phases")
 """What a row of the layers takes of the compiler's record."""
 COUNTED = ("cycles", "compute_cycles", "load_cycles", "store_cycles", "stall_cycles", "external_bytes")
@@ -40,17 +38,19 @@ def print_array(study: Study, item: Evaluated) -> Document | None:
     except CodesignError as error:
         say(f"no schedule: {error}")
         return {"error": str(error)}
-    table(LAYER_HEADS, array_rows(document), title="schedule, cycles of one inference", left=2)
+    table(TILE_HEADS, tile_rows(document), title="schedule", left=2)
+    table(CYCLE_HEADS, cycle_rows(document), title="cycles and bytes over the port, of one inference")
+    say("compute runs beside load and store; stall is what a layer waits for them and for its next instruction")
     for line in summary_lines(document):
         say(line)
-    table(BUFFER_HEADS, buffer_rows(document))
+    table(BUFFER_HEADS, buffer_rows(document), title="buffers, all banks together; reads and writes of the array in one inference")
     for line in asic_lines(document):
         say(line)
     return document
 
 
-def array_rows(document: Document) -> list[list[str]]:
-    """Cells of the table of layers, under `LAYER_HEADS`."""
+def tile_rows(document: Document) -> list[list[str]]:
+    """Cells of the table of tiles, under `TILE_HEADS`."""
     return [
         [
             row["name"],
@@ -58,11 +58,16 @@ def array_rows(document: Document) -> list[list[str]]:
             f"{row['group_tile']} of {row['groups']}",
             f"{row['row_tile']} of {row['rows']}",
             number(row["tiles"]) + (f" x {row['runs']} runs" if row["runs"] > 1 else ""),
-            *(number(row[name]) for name in ("phases", *COUNTED[:-1])),
-            f"{row['utilisation']:.1%}",
-            number(row["external_bytes"]),
+            number(row["phases"]),
         ]
         for row in document["layers"]
+    ]
+
+
+def cycle_rows(document: Document) -> list[list[str]]:
+    """Cells of the table of cycles, under `CYCLE_HEADS`."""
+    return [
+        [row["name"], *(number(row[name]) for name in COUNTED[:-1]), f"{row['utilisation']:.1%}", number(row["external_bytes"])] for row in document["layers"]
     ]
 
 

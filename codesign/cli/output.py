@@ -49,7 +49,10 @@ def emit(document: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, left: int = 1) -> None:
-    """A table of text; the first ``left`` columns are text and the others numbers."""
+    """A table of text; the first ``left`` columns are text and the others numbers.
+
+    Where the terminal is narrower than its names and numbers, its lines run on: a number that is cut off reads as another.
+    """
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -57,11 +60,21 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
     drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for number, column in enumerate(columns):
         drawn.add_column(column, justify="left" if number < left else "right", no_wrap=number == 0 or number >= left, overflow="fold")
-    for row in rows:
+    cells = [list(row) for row in rows]
+    for row in cells:
         drawn.add_row(*(escape(cell) for cell in row))
     target = console()
     target.soft_wrap = False
+    target.width = max(target.width, _least_width(columns, cells, left))
     target.print(drawn)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> int:
+    """Characters of a line that shows the first column and all numbers whole, and of other text its longest word."""
+    whole = [number == 0 or number >= left for number in range(len(columns))]
+    parts = [[name, *(row[number] for row in rows)] for number, name in enumerate(columns)]
+    widths = [max(len(part) for cell in column for part in ([cell] if kept else cell.split())) for column, kept in zip(parts, whole, strict=True)]
+    return sum(widths) + 3 * len(widths) - 1
 
 
 def number(value: float) -> str:

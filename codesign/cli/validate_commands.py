@@ -55,7 +55,11 @@ def pe_array(
     preset: Annotated[str, typer.Option("--preset", help="Which preset of the template.")] = "ultratrail",
     out: Annotated[Path | None, typer.Option("--out", help="Row-wise predictions (Parquet).")] = None,
 ) -> None:
-    """A preset of the shared array against published points. Nothing is fitted to the data."""
+    """A preset of the shared array against published points. Nothing is fitted to the data.
+
+    The prices of area and power in `ultratrail` come from the points that were published with HANNAH; on those the errors
+    are of the fit. docs/validation-ultratrail.md has them for points left out.
+    """
     from codesign.validation.pe_array import check_preset, predict, preset_errors, write_predictions
     from codesign.validation.published_points import contradictions, read_points
 

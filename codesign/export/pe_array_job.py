@@ -12,14 +12,13 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.accelerator.pe_array_cycles import SHALLOW_TREE
 from codesign.accelerator.pe_array_program import INSTRUCTION_BITS
 from codesign.errors import InputError
 from codesign.export.pe_array_image import PeArrayImage, pack_words
 
 FILE_VERSION = 1
 WORD = 1 << 32
-WIDEST_ONE_STAGE_TREE = 8
-"""Columns that the array sums in one cycle (ARCHITECTURE.md, Cycles)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class TimingPoint:
     @property
     def tree(self) -> int:
         """Stages of the adder tree."""
-        return 1 if self.columns <= WIDEST_ONE_STAGE_TREE else 2
+        return 1 if self.columns <= SHALLOW_TREE else 2
 
 
 def job_bytes(memory_bytes: int, runs: Sequence[Run]) -> bytes:

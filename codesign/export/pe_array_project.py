@@ -19,7 +19,7 @@ from codesign.accelerator.pe_array_tiling import ArrayShape, memory_latency
 from codesign.accelerator.schedule import schedule
 from codesign.accelerator.template import templates_folder
 from codesign.errors import InfeasibleError, InputError
-from codesign.export.pe_array_image import PeArrayImage
+from codesign.export.pe_array_image import PeArrayImage, encode_program
 from codesign.export.pe_array_job import image_runs, job_bytes, output_mask
 from codesign.kpi.pe_array_costs import costs
 from codesign.network.deployed import DeployedNetwork
@@ -31,6 +31,8 @@ FOLDER = "pe_array"
 """Of the hardware project in the folder of a design."""
 TOP = "pe_array"
 MEMORY_FILE = "memory.bin"
+VIVADO = "vivado -mode batch -source vivado.tcl"
+NEXTPNR = "nextpnr-ecp5 --85k --package CABGA381 --json pe_array.json --lpf-allow-unconstrained   # after make synth"
 FILES = Path(__file__).with_name("pe_array_files")
 SYNTHESIS = {
     Family.SERIES7: "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
@@ -73,10 +75,12 @@ def design_image(deployed: DeployedNetwork, values: Mapping[str, Value]) -> PeAr
     """
     array = array_of(values)
     try:
-        return PeArrayImage(deployed, schedule(deployed.graph, array))
+        image = PeArrayImage(deployed, schedule(deployed.graph, array))
+        encode_program(image.program)  # a number beyond its field is an error too
     except InputError as error:
         # It is this design that is wrong, not what the user gave: the study's other designs go on.
         raise InfeasibleError(error.what, where=error.where, remedy=error.remedy) from None
+    return image
 
 
 def port_cycles(graph: LayerGraph, array: ArrayParameters) -> int:
@@ -150,6 +154,7 @@ def _write_scripts(folder: Path, image: PeArrayImage, request: HardwareRequest, 
         "verilator_parameters": " ".join(f"-G{name}={value}" for name, value in array.verilog.items()),
         "yosys_parameters": " ".join(f"-chparam {name} {value}" for name, value in array.verilog.items()),
         "vivado_generics": " ".join(f"{name}={value}" for name, value in array.verilog.items()),
+        "vendor_command": NEXTPNR if device.family is Family.ECP5 else VIVADO,
         "yosys_synthesis": SYNTHESIS.get(device.family, ECP5_SYNTHESIS),
         "parameters": "\n".join(f"| `{name}` | {value} |" for name, value in array.verilog.items()),
         "memory_bytes": f"{memory.size:,}",
@@ -169,7 +174,8 @@ def _write_scripts(folder: Path, image: PeArrayImage, request: HardwareRequest, 
         "weights": "stay in their buffer" if image.schedule.resident.weights else "are streamed",
         "maps": "stay in the activation buffer" if image.schedule.resident.maps else "are streamed",
     }
-    for name in ("Makefile", "synth.ys", "vivado.tcl", "README.md"):
+    scripts = ("Makefile", "synth.ys", "README.md", *([] if device.family is Family.ECP5 else ["vivado.tcl"]))
+    for name in scripts:
         (folder / name).write_text(Template((FILES / name).read_text(encoding="utf-8")).substitute(known), encoding="utf-8")
 
 

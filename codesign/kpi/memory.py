@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from codesign.kpi.template_model import FloatArray
 
 SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 WIDEST = 36
+RANK_COST = 0.005
 CUT_BY_WIDTH = {(1024, 18): 11.0, (512, 36): 10.0}
 NumberArray = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.int32]
 
@@ -30,28 +33,32 @@ def bram18(words: NumberArray, bits: NumberArray) -> FloatArray:
     return best
 
 
-def ranks(words: NumberArray, bits: NumberArray) -> FloatArray:
-    """Blocks one above the other in the memory of `bram18`, between which its output is chosen; the fewest where shapes tie."""
-    best, above = np.full(np.broadcast_shapes(np.shape(words), np.shape(bits)), np.inf), np.ones(())
+@dataclass(frozen=True)
+class Mapped:
+    """How Yosys maps a memory: 18 kb blocks, and ranks of them one above the other, between which its output is chosen."""
+
+    blocks: FloatArray
+    ranks: FloatArray
+
+
+def mapped_by_yosys(words: NumberArray, bits: NumberArray) -> Mapped:
+    """The mapping of Yosys 0.70, which weighs blocks against the choices between ranks.
+
+    A rule that was found on the arrays of ``docs/validation-pe-array.md``, not Yosys' formula: the aspect ratio with the
+    fewest blocks, a rank counting as half a per cent more; or columns of 18 or 36 bits and the best shape for the bits left
+    over, with at most 11 or 10 ranks, or 3 where one rank would do as well. Arguments as in `bram18`.
+    """
+    blocks, above, cost = np.full(np.broadcast_shapes(np.shape(words), np.shape(bits)), np.inf), np.ones(()), np.full((), np.inf)
     for depth, width in SHAPES:
         high = np.ceil(words / depth)
-        blocks = high * np.ceil(bits / width)
-        above = np.where(blocks < best, high, above)
-        best = np.minimum(blocks, best)
-    return np.asarray(above, dtype=np.float64)
-
-
-def bram18_yosys(words: NumberArray, bits: NumberArray) -> FloatArray:
-    """18 kb blocks that Yosys 0.70 maps a memory to: as `bram18`, or cut by width where that saves blocks.
-
-    Yosys weighs blocks against the choices between them, so this is a rule that was found on the arrays of
-    ``docs/validation-pe-array.md``, not Yosys' formula: columns of 18 or 36 bits and the best shape for the bits left over, with at
-    most 11 or 10 ranks, or 3 where one rank would do as well. Arguments as in `bram18`.
-    """
-    best, several = bram18(words, bits), ranks(words, bits) > 1.0
+        count = high * np.ceil(bits / width)
+        weighed = count * (1.0 + RANK_COST * high)
+        better = weighed < cost
+        blocks, above, cost = np.where(better, count, blocks), np.where(better, high, above), np.where(better, weighed, cost)
+    fewest = blocks
     for (depth, width), most in CUT_BY_WIDTH.items():
         columns, high = np.floor(bits / width), np.ceil(words / depth)
         rest = bits - columns * width
         cut = columns * high + bram18(words, rest)
-        best = np.where((columns > 0) & (rest > 0) & (high <= np.where(several, most, 3.0)), np.minimum(best, cut), best)
-    return best
+        fewest = np.where((columns > 0) & (rest > 0) & (high <= np.where(above > 1.0, most, 3.0)), np.minimum(fewest, cut), fewest)
+    return Mapped(blocks=np.asarray(fewest, dtype=np.float64), ranks=np.asarray(above, dtype=np.float64))

@@ -14,9 +14,10 @@ from functools import cache
 
 import numpy as np
 
+from codesign.accelerator.array_parameters import KIB_BITS
 from codesign.accelerator.device import Device
 from codesign.accelerator.hls_plan import HlsPlan
-from codesign.accelerator.pe_array_limits import KIB_BITS, utilisation
+from codesign.accelerator.pe_array_limits import utilisation
 from codesign.accelerator.pe_array_tiling import ArrayShape, memory_latency
 from codesign.accelerator.pe_array_work import spread
 from codesign.accelerator.template import load_descriptor

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codesign.accelerator.pe_array_limits import KIB_BITS
+from codesign.accelerator.array_parameters import KIB_BITS
 from codesign.accelerator.pe_array_tiling import ArrayShape
 from codesign.accelerator.pe_array_work import spread
 from codesign.catalogue import Quantity

@@ -19,11 +19,13 @@ import numpy as np
 from codesign.accelerator.device import Family
 from codesign.accelerator.pe_array_program import BIAS_BITS
 from codesign.catalogue import Quantity, load_record, record
-from codesign.kpi.memory import bram18_yosys, ranks
+from codesign.kpi.memory import mapped_by_yosys
 from codesign.kpi.power import COEFFICIENTS
 from codesign.kpi.template_model import FloatArray
 
 NARROWEST, WIDEST_OPERAND = 2, 8
+SUM_ADDERS = ((0, 0), (0, 0), (0, 0), (0, 0), (1, 2), (1, 3), (1, 3), (2, 5), (3, 7))
+"""For 0 to 8 products: adders of two sums in `pe_adder_tree`, and the bits that they have beyond a product's."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ def lut_parts(sizes: ArraySizes, in_dsp: FloatArray, product_luts: FloatArray) -
         "products": in_lut * rows * columns * product_luts[weight, activation],
         "tree_in_lut": in_lut * tree,
         "tree_beside_dsp": in_dsp * tree,
+        "sums_beside_dsp": in_dsp * rows * adder_bits_of_sums(columns, sizes.product_bits),
         "accumulators": accumulators,
         "chunks": np.where(rows > lanes, accumulators, 0.0),
         "lane_accumulators": lanes * sizes.accumulator_bits,
@@ -203,6 +206,19 @@ def adder_tree_bits(columns: FloatArray, product_bits: FloatArray) -> FloatArray
         total += np.floor(left / 2.0) * (product_bits + level)
         left, level = np.ceil(left / 2.0), level + 1.0
     return total
+
+
+def adder_bits_of_sums(columns: FloatArray, product_bits: FloatArray) -> FloatArray:
+    """Bits of those adders of the tree that have no product as an operand: a DSP48E1 takes the others (Yosys, ``xilinx_dsp``).
+
+    A tree of eight splits its terms in halves, so each group of eight has three such adders, of PB + 2, PB + 2 and PB + 3 bits;
+    the sums of groups are added in a second stage.
+    """
+    stages = np.ceil(columns / 8.0)
+    last = (columns - 8.0 * (stages - 1.0)).astype(np.intp)
+    adders, extra = np.array(SUM_ADDERS, dtype=np.float64)[last].T
+    total = adders * product_bits + extra + (stages - 1.0) * (SUM_ADDERS[8][0] * product_bits + SUM_ADDERS[8][1])
+    return np.asarray(total + adder_tree_bits(stages, product_bits + 3.0))
 
 
 def absorbable(sizes: ArraySizes, in_dsp: FloatArray) -> dict[str, FloatArray]:
@@ -231,14 +247,14 @@ def _control_registers(sizes: ArraySizes) -> FloatArray:
     weight, activation, output = map(address_bits, (sizes.weight_words, sizes.activation_words, sizes.output_words))
     result = np.maximum(activation, output)
     weight_beats, word_beats, groups = np.ceil(sizes.weight_word_bits / sizes.bus_bits), sizes.word_beats, sizes.lane_groups
-    # 1,701 bits of any size: bursts 99, mover 941 (896 the instruction), phases 38, fields held for a computation 212,
+    # 1,702 bits of any size: bursts 99, mover 942 (896 the instruction), phases 38, fields held for a computation 212,
     # flags that travel 37, results 44, positions 217, steps 113.
     fields = np.minimum(activation, 13.0) + 5.0 * activation + 7.0 * weight + 2.0 * result
     positions_and_steps = 8.0 * activation + 11.0 * weight
     movements = weight + activation + output + np.where(weight_beats > 1.0, weight_beats, 0.0)
     words = (word_beats - 1.0) * sizes.bus_bits + 2.0 * np.ceil(np.log2(word_beats))
     grouped = np.where(groups > 1.0, 4.0 * groups + 15.0, 0.0)
-    return np.asarray(1701.0 + fields + positions_and_steps + movements + words + 4.0 * result + grouped + np.where(sizes.columns > 8.0, 6.0, 0.0))
+    return np.asarray(1702.0 + fields + positions_and_steps + movements + words + 4.0 * result + grouped + np.where(sizes.columns > 8.0, 6.0, 0.0))
 
 
 def _array_registers(sizes: ArraySizes) -> FloatArray:
@@ -268,7 +284,7 @@ def address_bits(words: FloatArray) -> FloatArray:
 
 def block_memories(sizes: ArraySizes) -> FloatArray:
     """18 kb blocks of the buffers (n,), memory by memory as the Verilog cuts them."""
-    return np.asarray(sum(count * bram18_yosys(words, bits) for count, words, bits in _memories(sizes)))
+    return np.asarray(sum(count * mapped_by_yosys(words, bits).blocks for count, words, bits in _memories(sizes)))
 
 
 def _memories(sizes: ArraySizes) -> tuple[tuple[FloatArray, FloatArray, FloatArray], ...]:
@@ -291,7 +307,7 @@ def _ranked(sizes: ArraySizes) -> dict[str, FloatArray]:
     """Where blocks lie one above the other: choices between them (bits x ranks beyond the first, by two and by four) and ranks to select."""
     by_two, by_four, selects = np.zeros_like(sizes.rows), np.zeros_like(sizes.rows), np.zeros_like(sizes.rows)
     for count, words, bits in _memories(sizes):
-        beyond = ranks(words, bits) - 1.0
+        beyond = mapped_by_yosys(words, bits).ranks - 1.0
         by_two += count * bits * beyond
         by_four += count * bits * np.ceil(beyond / 3.0)
         selects += count * beyond

@@ -208,7 +208,7 @@ def calibration_table(document: ReportDocument) -> Table:
 def limit_table(document: ReportDocument) -> Table:
     """The study's limits and how near the front comes to them."""
     counted = any(limit.rejected is not None for limit in document.study.limits)
-    columns = (Column("Limit", numeric=False), Column("Used by the front, at most", "%"), Column("By design", numeric=False))
+    columns = (Column("Limit", numeric=False), Column("Used by the front, at most", "% of the limit"), Column("By design", numeric=False))
     uses = {use.limit: use for use in limit_uses(document)}
     rows = []
     for limit in document.study.limits:

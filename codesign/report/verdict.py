@@ -273,7 +273,7 @@ def _limits(document: ReportDocument) -> str:
         return f"The front is bound by {names(told)}."
     if not uses:
         return ""
-    return f"No limit binds: the nearest is {inside(limit_text(uses[0].limit))}, used to {PERCENT.text(uses[0].share)}."
+    return f"No limit binds: the nearest is {inside(limit_text(uses[0].limit))}, of which {PERCENT.text(uses[0].share)} is used."
 
 
 def _rejected(limit: LimitSummary) -> str:

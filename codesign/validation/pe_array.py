@@ -67,13 +67,13 @@ class Prediction:
 
 
 def check_preset(name: str) -> None:
-    """Refuse a preset that does not exist.
+    """Refuse a preset that no published points are known of.
 
     Raises:
-        InputError: names the presets there are.
+        InputError: names the presets that can be compared.
     """
     if name not in PRESETS:
-        raise InputError(f"no preset {name!r} of pe_array", where="--preset", remedy=f"Choose one of {', '.join(PRESETS)}")
+        raise InputError(f"no preset {name!r} of pe_array with published points", where="--preset", remedy=f"Choose one of {', '.join(PRESETS)}")
 
 
 def predict(points: Sequence[PublishedPoint]) -> Prediction:

@@ -37,11 +37,11 @@ PRODUCT_LUTS = (
     (0, 0, 0, 0, 0, 0, 0),
 )
 LEFT_OUT = {
-    Family.SERIES7: ("choices_of_two",),
-    Family.ULTRASCALE_PLUS: ("choices_of_two",),
-    Family.ECP5: ("choices_of_four",),
+    Family.SERIES7: ("choices_of_two", "tree_beside_dsp"),
+    Family.ULTRASCALE_PLUS: ("choices_of_two", "sums_beside_dsp"),
+    Family.ECP5: ("choices_of_four", "sums_beside_dsp"),
 }
-"""Parts that a family has no use for: a choice of four takes a LUT6, a choice of two a LUT4."""
+"""Parts that a family has no use for: a choice of four takes a LUT6, a choice of two a LUT4; only a DSP48E1 takes adders."""
 
 
 @dataclass(frozen=True)

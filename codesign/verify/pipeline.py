@@ -268,7 +268,7 @@ def _cycles(result: Mapping[str, Any]) -> str:
 
 
 def _counts(result: Mapping[str, Any]) -> str:
-    reached = "" if result["fmax_mhz"] is None else f", {result['fmax_mhz']:.1f} MHz of {result['clock_mhz']:g} MHz"
+    reached = "" if result["fmax_mhz"] is None else f", {result['fmax_mhz']:.1f} MHz, priced at {result['clock_mhz']:g} MHz"
     return ", ".join(f"{name.upper()} {value:,}" for name, value in result["resources"].items()) + reached + _changed(result)
 
 

@@ -24,6 +24,8 @@ from codesign.verify.rtl_divergence import find_rtl_divergence
 from codesign.verify.verilator import build
 
 LEVEL = "rtl"
+STUCK, LEAST_LIMIT = 20, 1_000_000
+"""A program that takes this many times its predicted cycles, and these in any case, is stuck: a damaged image may loop for ever."""
 RESULT_FILE = Path("rtl_sim") / "result.json"
 DIVERGENCE_FILE = Path("rtl_sim") / "divergence.json"
 BUILDS = Path("rtl_sim") / "builds"
@@ -45,7 +47,7 @@ class RtlRun:
     preload_cycles: int
 
 
-def simulate(folder: Path, image: PeArrayImage, samples: NDArray[np.uint8], *, builds: Path | None = None, stall: int = 0) -> RtlRun:
+def simulate(folder: Path, image: PeArrayImage, samples: NDArray[np.uint8], *, builds: Path | None = None, stall: int = 0, limit: int | None = None) -> RtlRun:
     """Run an exported project on data set words (n, ...).
 
     Args:
@@ -54,6 +56,7 @@ def simulate(folder: Path, image: PeArrayImage, samples: NDArray[np.uint8], *, b
         samples: data set words (n, ...).
         builds: folder of builds that projects share; one of the project's own where not given.
         stall: share of the cycles, in 1/256, in which the memory does not answer.
+        limit: cycles after which a program is taken for stuck.
 
     Raises:
         InputError: the memory image is not of the size that was exported, or samples exceed the input's width.
@@ -69,6 +72,7 @@ def simulate(folder: Path, image: PeArrayImage, samples: NDArray[np.uint8], *, b
         memory_bytes=image.schedule.memory.size,
         latency=image.schedule.array.latency,
         stall=stall,
+        limit=limit,
         log=folder / RUN_LOG,
     )
     first = len(result.cycles) - len(samples)
@@ -128,7 +132,8 @@ def verify_rtl(
     """
     started = time.perf_counter()
     check_shapes(quantised_logits, samples, labels, image.network.graph.output.out_c, where=f"RTL simulation of design {design}")
-    found = simulate(folder, image, samples, builds=builds)
+    limit = None if cycles_predicted is None else round(STUCK * cycles_predicted) + LEAST_LIMIT
+    found = simulate(folder, image, samples, builds=builds, limit=limit)
     same = found.logits == quantised_logits
     layer = None
     (folder / DIVERGENCE_FILE).unlink(missing_ok=True)

@@ -111,6 +111,17 @@ def test_records_are_json_and_tell_the_schedule(residual_network: DeployedNetwor
     assert streamed["maps"] is None and streamed["layers"][0]["tiles"] > 1  # type: ignore[index]
 
 
+def test_buffers_hold_what_is_loaded_and_stored() -> None:
+    # Six groups of 11 words serve all three tiles, which read 9, 11 and 6 rows of 2 planes and write 4, 4 and 2 rows of 3.
+    tilings = {"conv": LayerTiling(0, 6, 4), "head": LayerTiling(0, 1, 1)}
+    assert schedule(convolution(stride=2), ARRAY, tilings, STREAMED).buffer_peaks == {"weight": 66, "activation": 40, "output": 24}
+    alone = replace(ARRAY, banks=1)
+    assert schedule(convolution(stride=2), alone, tilings, STREAMED).buffer_peaks == {"weight": 66, "activation": 30, "output": 12}
+    resident = schedule(convolution(stride=2), replace(ARRAY, weight_words=2000))
+    # Weights of both layers; the input of 20 x 2 words beside the map of 10 x 3; the head's one word.
+    assert resident.buffer_peaks == {"weight": 66 + 31, "activation": 70, "output": 1}
+
+
 @pytest.mark.parametrize(
     ("changed", "layer", "buffer", "smallest"),
     # The head reads its whole map, 20 steps of 3 planes, with as many weight words and one of biases, 24 bytes each.

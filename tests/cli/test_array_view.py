@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from codesign.cli.array_view import LAYER_HEADS, array_document, array_rows
+from codesign.cli.array_view import CYCLE_HEADS, TILE_HEADS, array_document, cycle_rows, tile_rows
 from codesign.search.study import Study
 from tests.cli.conftest import Run
 from tests.search import evidence_study
@@ -77,11 +77,11 @@ def test_the_words_say_what_the_document_holds(run: Run, convolutions: Study) ->
         assert "as an ASIC (45 nm at 0.9 V, LSTP memories, LPDDR4" in out
         assert ("to begin and to load the input: " in out) is document["maps_resident"] is not ("to begin: " in out)
         assert f"in all: {document['cycles']:,.0f} cycles, " in out
-        rows = array_rows(document)
         lines = [line.split() for line in out.splitlines()]
-        for row in rows:
-            assert len(row) == len(LAYER_HEADS)
-            assert " ".join(row).split() in lines
+        for heads, rows in ((TILE_HEADS, tile_rows(document)), (CYCLE_HEADS, cycle_rows(document))):
+            for row in rows:
+                assert len(row) == len(heads)
+                assert " ".join(row).split() in lines
 
 
 def test_maps_that_stay_take_what_is_held_at_the_worst_moment(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -122,12 +122,15 @@ def test_a_bias_beyond_16_bits_is_refused(residual_network: DeployedNetwork) -> 
 
 def test_an_accumulator_that_may_overflow_is_refused(residual_network: DeployedNetwork) -> None:
     integers = dict(residual_network.integers)
-    integers["head"] = replace(integers["head"], bias=np.full(10, (1 << 15) - 1, dtype=np.int32))
+    head = integers["head"]
+    assert head.weight is not None
+    integers["head"] = replace(head, weight=np.full_like(head.weight, 31), bias=np.full(10, (1 << 15) - 1, dtype=np.int32))
     network = DeployedNetwork(residual_network.graph, integers, 0)
-    assert accumulator_range(network, network.graph.output)[1] >= 1 << 15
-    with pytest.raises(InputError, match="layer head on pe_array: accumulates 17 bits. Choose accumulator_bits of at least 17"):
-        image(network, accumulator_bits=16)
-    image(network, accumulator_bits=17)
+    # Six activations of 8 bits.
+    assert accumulator_range(network, network.graph.output)[1] == 6 * 255 * 31 + (1 << 15) - 1 >= 1 << 16
+    with pytest.raises(InputError, match="layer head on pe_array: accumulates 18 bits. Choose accumulator_bits of at least 18"):
+        image(network, accumulator_bits=17)
+    image(network, accumulator_bits=18)
 
 
 def test_ranges_hold_every_accumulator(residual_network: DeployedNetwork) -> None:

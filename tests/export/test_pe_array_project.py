@@ -20,10 +20,13 @@ from codesign.accelerator.pe_array_program import INSTRUCTION_BYTES
 from codesign.accelerator.template import templates_folder
 from codesign.errors import InfeasibleError
 from codesign.export.pe_array_image import PeArrayImage, accumulator_fraction
-from codesign.export.pe_array_project import ECP5_SYNTHESIS, SYNTHESIS, HardwareRequest, array_of, port_cycles, write_project
+from codesign.export.pe_array_project import ECP5_SYNTHESIS, SYNTHESIS, HardwareRequest, array_of, design_image, port_cycles, write_project
 from codesign.network.deployed import DeployedNetwork
+from codesign.network.layers import Op
+from codesign.network.table_builder import TableBuilder, TaskShape
 from codesign.space.parameters import Value
 from codesign.verify import synthesis_job
+from codesign.verify.random_network import random_deployed
 
 VALUES: dict[str, Value] = {
     "rows": 4,
@@ -191,6 +194,15 @@ def test_trained_numbers_that_the_array_does_not_hold_are_the_designs_fault(resi
     with pytest.raises(InfeasibleError, match="layer stem on pe_array: has a bias beyond 16 bits"):
         write_project(residual_network, request_of(residual_network, VALUES), tmp_path, words())
     assert not (tmp_path / "pe_array").exists()
+
+
+def test_a_number_beyond_its_field_is_the_designs_fault() -> None:
+    builder = TableBuilder(1, TaskShape((130, 1), 2, 8, True))
+    x = builder.input((1, 130, 1))
+    builder.convolution("far", x, Op.CONV1D, channels=2, kernel=(1, 1), stride=(1, 64), weight_bits=4, output_bits=None, relu=False)
+    network = random_deployed(builder.build().graph(0), np.random.default_rng(0))
+    with pytest.raises(InfeasibleError, match="field stride_y: 64 is outside the range 0 .. 63"):
+        design_image(network, VALUES)
 
 
 @pytest.mark.verilator

@@ -134,7 +134,7 @@ def test_the_binding_limit_is_named_with_the_design() -> None:
 def test_no_limit_binds() -> None:
     document = _document()
     study = dataclasses.replace(document.study, limits=(LimitSummary("latency_us", 2000.0),))
-    assert "No limit binds: the nearest is latency ≤ 2 ms, used to 49.5 %." in _text(dataclasses.replace(document, study=study))
+    assert "No limit binds: the nearest is latency ≤ 2 ms, of which 49.5 % is used." in _text(dataclasses.replace(document, study=study))
 
 
 def test_a_least_value_is_used_the_other_way_round() -> None:

@@ -56,5 +56,5 @@ def test_rows_are_written_in_order(tmp_path: Path) -> None:
 
 def test_an_unknown_preset_names_the_known() -> None:
     check_preset("ultratrail")
-    with pytest.raises(InputError, match="no preset 'eyeriss' of pe_array. Choose one of ultratrail"):
+    with pytest.raises(InputError, match="no preset 'eyeriss' of pe_array with published points. Choose one of ultratrail"):
         check_preset("eyeriss")

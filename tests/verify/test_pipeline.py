@@ -203,7 +203,7 @@ def test_place_and_route_says_whether_the_clock_is_reached(request_: ProjectRequ
     assert result["tool"] == "Yosys 0.99, nextpnr-ecp5 -- (Version 0.9)"
     assert result["meets_clock"] == (result["fmax_mhz"] >= 50.0) and len(bench.placed) == 1
     assert {row.evidence for row in study.store.evidence()} == {Evidence.PLACE_ROUTE}
-    assert heard[0].endswith(f", {result['fmax_mhz']:.1f} MHz of 50 MHz")
+    assert heard[0].endswith(f", {result['fmax_mhz']:.1f} MHz, priced at 50 MHz")
 
 
 @pytest.mark.parametrize("level", ["rtl", "synth", "pnr"])

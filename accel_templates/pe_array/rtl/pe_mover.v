@@ -134,7 +134,14 @@ module pe_mover #(
     assign m_axi_arvalid = bursts_active && !storing;
     assign m_axi_awaddr = burst_address;
     assign m_axi_awlen = burst_last;
-    assign m_axi_awvalid = bursts_active && storing && !queue_full;
+    // Data do not wait for the address to be taken: a burst is queued when it is first offered.
+    reg offered;
+    wire offer = bursts_active && storing && !queue_full && !offered;
+    assign m_axi_awvalid = bursts_active && storing && (!queue_full || offered);
+    always @(posedge clk) begin
+        if (rst || write_taken) offered <= 1'b0;
+        else if (offer) offered <= 1'b1;
+    end
 
     wire answered = storing ? m_axi_bvalid : m_axi_rvalid && m_axi_rlast;
     always @(posedge clk) begin
@@ -223,10 +230,10 @@ module pe_mover #(
 
     always @(posedge clk) begin
         if (pop) queue[0] <= queue[1];
-        if (write_taken) queue[(queued == 2'd1 && !pop) ? 1 : 0] <= burst_last;
+        if (offer) queue[(queued == 2'd1 && !pop) ? 1 : 0] <= burst_last;
         if (rst) queued <= 2'd0;
-        else if (write_taken && !pop) queued <= queued + 2'd1;
-        else if (!write_taken && pop) queued <= queued - 2'd1;
+        else if (offer && !pop) queued <= queued + 2'd1;
+        else if (!offer && pop) queued <= queued - 2'd1;
         if (rst) write_active <= 1'b0;
         else if (pop) write_active <= 1'b1;
         else if (burst_done) write_active <= 1'b0;

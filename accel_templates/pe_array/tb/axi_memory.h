@@ -94,7 +94,9 @@ public:
     // After the clock edge: what the memory says in the next cycle.
     void drive() {
         model_.m_axi_arready = !random_.chance(stall);
-        model_.m_axi_awready = !random_.chance(stall);
+        // A memory may take an address only once it sees data: whoever holds data back until then waits for ever (A3.3.1).
+        const bool data_seen = model_.m_axi_wvalid || !beats_.empty();
+        model_.m_axi_awready = stall == 0 || (data_seen && !random_.chance(stall));
         model_.m_axi_wready = !random_.chance(stall);
         if (!read_held_) offer_beat();
         if (!response_held_) offer_response();

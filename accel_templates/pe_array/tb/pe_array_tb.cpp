@@ -4,7 +4,7 @@
 //   pe_array_tb timing POINTS CYCLES [--limit N]                cycles of many programs (built with TIMING_ONLY)
 //
 //   --latency N  of the memory, in cycles, at least 1 (8)
-//   --stall N    keep each ready and valid low in N of 256 cycles (0): results stay, cycles grow
+//   --stall N    keep each ready and valid low in N of 256 cycles (0), and take no write address before data: results stay, cycles grow
 //   --seed N     of the stalls, and of what registers and buffers hold before reset (1)
 //   --limit N    cycles after which a program is taken for stuck (2^40)
 //   --expected F the outputs that OUTPUTS must equal where --mask has ones; a difference is an error
