@@ -12,20 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
 from codesign.accelerator.device import Family
 from codesign.accelerator.pe_array_program import BIAS_BITS
 from codesign.catalogue import Quantity, load_record, record
-from codesign.kpi.memory import mapped_by_yosys
+from codesign.kpi.memory import Mapped, mapped_by_yosys
 from codesign.kpi.power import COEFFICIENTS
 from codesign.kpi.template_model import FloatArray
 
 NARROWEST, WIDEST_OPERAND = 2, 8
 SUM_ADDERS = ((0, 0), (0, 0), (0, 0), (0, 0), (1, 2), (1, 3), (1, 3), (2, 5), (3, 7))
 """For 0 to 8 products: adders of two sums in `pe_adder_tree`, and the bits that they have beyond a product's."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memories of one shape in n arrays, each (n,): how many, bits of a word, and how one is mapped."""
+
+    count: FloatArray
+    bits: FloatArray
+    mapped: Mapped
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,19 @@ class ArraySizes:
     def word_beats(self) -> FloatArray:
         """Beats of a word of activations."""
         return np.ceil(self.activation_word_bits / self.bus_bits)
+
+    @cached_property
+    def memories(self) -> tuple[Memory, ...]:
+        """The block memories: slices of the weight buffer of one beat of the bus, the last one narrower; the other two buffers by lane group."""
+        whole = np.floor(self.weight_word_bits / self.bus_bits)
+        rest = self.weight_word_bits - whole * self.bus_bits
+        shapes = (
+            (whole, self.weight_words, self.bus_bits),
+            ((rest > 0.0).astype(np.float64), self.weight_words, np.maximum(rest, 1.0)),
+            (self.lane_groups, self.activation_words, self.lanes * self.activation_bits),
+            (self.lane_groups, self.output_words, self.lanes * self.activation_bits),
+        )
+        return tuple(Memory(count, bits, mapped_by_yosys(words, bits)) for count, words, bits in shapes)
 
 
 @record
@@ -284,31 +306,15 @@ def address_bits(words: FloatArray) -> FloatArray:
 
 def block_memories(sizes: ArraySizes) -> FloatArray:
     """18 kb blocks of the buffers (n,), memory by memory as the Verilog cuts them."""
-    return np.asarray(sum(count * mapped_by_yosys(words, bits).blocks for count, words, bits in _memories(sizes)))
-
-
-def _memories(sizes: ArraySizes) -> tuple[tuple[FloatArray, FloatArray, FloatArray], ...]:
-    """Memories of one shape: how many, words, bits.
-
-    The weight buffer has slices of one beat of the bus, the last one narrower; the other two have one slice a lane group.
-    """
-    whole = np.floor(sizes.weight_word_bits / sizes.bus_bits)
-    rest = sizes.weight_word_bits - whole * sizes.bus_bits
-    lane_bits = sizes.lanes * sizes.activation_bits
-    return (
-        (whole, sizes.weight_words, sizes.bus_bits),
-        ((rest > 0.0).astype(np.float64), sizes.weight_words, np.maximum(rest, 1.0)),
-        (sizes.lane_groups, sizes.activation_words, lane_bits),
-        (sizes.lane_groups, sizes.output_words, lane_bits),
-    )
+    return np.asarray(sum(memory.count * memory.mapped.blocks for memory in sizes.memories))
 
 
 def _ranked(sizes: ArraySizes) -> dict[str, FloatArray]:
     """Where blocks lie one above the other: choices between them (bits x ranks beyond the first, by two and by four) and ranks to select."""
     by_two, by_four, selects = np.zeros_like(sizes.rows), np.zeros_like(sizes.rows), np.zeros_like(sizes.rows)
-    for count, words, bits in _memories(sizes):
-        beyond = mapped_by_yosys(words, bits).ranks - 1.0
-        by_two += count * bits * beyond
-        by_four += count * bits * np.ceil(beyond / 3.0)
-        selects += count * beyond
+    for memory in sizes.memories:
+        beyond, bits = memory.mapped.ranks - 1.0, memory.count * memory.bits
+        by_two += bits * beyond
+        by_four += bits * np.ceil(beyond / 3.0)
+        selects += memory.count * beyond
     return {"choices_of_two": by_two, "choices_of_four": by_four, "ranks": selects}
