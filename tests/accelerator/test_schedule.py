@@ -192,3 +192,8 @@ def test_idle_fields_stay_zero() -> None:
     planned = schedule(convolution(), ARRAY, {"conv": LayerTiling(0, 2, 10), "head": LayerTiling(0, 1, 1)}, STREAMED)
     first = planned.phases[0].instruction
     assert not first.compute and replace(first, **{field: 0 for field in vars(first) if field.startswith("load")}) == Instruction()
+
+
+def test_an_accumulator_is_wider_than_a_bias() -> None:
+    with pytest.raises(InputError, match="accumulator_bits is 16. It may be 17 to 32|pe_array: accumulator_bits is 16"):
+        ArrayParameters(4, 4, 8, 8, 16, weight_words=64, activation_words=64, output_words=64, banks=1, bus_bits=32)

@@ -73,6 +73,14 @@ def test_the_project_is_complete(project: tuple[Path, PeArrayImage]) -> None:
     assert (folder / "golden" / "inputs.bin").read_bytes() == image.pack_input(words())
 
 
+def test_a_device_of_another_vendor_gets_no_vivado_script(residual_network: DeployedNetwork, tmp_path: Path) -> None:
+    write_project(residual_network, request_of(residual_network, VALUES, "ecp5-85k"), tmp_path, words())
+    folder = tmp_path / "pe_array"
+    assert not (folder / "vivado.tcl").exists()
+    readme = (folder / "README.md").read_text()
+    assert "nextpnr-ecp5 --85k" in readme and "vivado" not in readme
+
+
 def test_every_placeholder_is_filled_and_every_link_leads_somewhere(project: tuple[Path, PeArrayImage]) -> None:
     folder, image = project
     for name in ("README.md", "synth.ys", "vivado.tcl"):

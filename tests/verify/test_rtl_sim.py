@@ -13,9 +13,10 @@ import pytest
 from codesign.accelerator.array_parameters import ArrayParameters
 from codesign.accelerator.schedule import schedule
 from codesign.accelerator.template import templates_folder
-from codesign.errors import InputError
+from codesign.errors import EvaluationError, InputError
 from codesign.export.pe_array_image import PeArrayImage
 from codesign.network.deployed import DeployedNetwork
+from codesign.verify import rtl_sim
 from codesign.verify.rtl_bench import timing_cycles, timing_design
 from codesign.verify.rtl_sim import simulate, verify_rtl
 from codesign.verify.verilator import build
@@ -81,6 +82,14 @@ def test_a_changed_weight_is_found_and_its_layer_named(project: tuple[Path, PeAr
     (folder / "memory.bin").write_bytes(make_right)
     assert verify_rtl(folder, image, logits, samples, np.zeros(SAMPLES, dtype=np.int64), design="abc", builds=rtl_builds).exact
     assert not (folder / "rtl_sim" / "divergence.json").exists()
+
+
+def test_a_program_that_runs_on_is_stopped(residual_network: DeployedNetwork, tmp_path: Path, rtl_builds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = make_project(residual_network, ON_CHIP, tmp_path)
+    samples = random_samples(residual_network.graph, np.random.default_rng(6), 2)
+    monkeypatch.setattr(rtl_sim, "LEAST_LIMIT", 0)
+    with pytest.raises(EvaluationError, match="not done after 40 cycles"):
+        verify_rtl(tmp_path, image, residual_network.run(samples), samples, np.zeros(2, dtype=np.int64), design="abc", cycles_predicted=2.0, builds=rtl_builds)
 
 
 def test_a_reference_that_differs_is_told_apart(residual_network: DeployedNetwork, tmp_path: Path, rtl_builds: Path) -> None:
