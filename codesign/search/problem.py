@@ -51,6 +51,17 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """A hard limit that only an evaluation tells: a design holds it where its value is at most 0.
+
+    Attributes:
+        name: of the value.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Priced:
     """What is known of n designs before any evaluation.
 
@@ -120,6 +131,7 @@ class SearchProblem:
         price: n x d designs to their `Priced` table; a pure function, microseconds per design.
         listed: the only designs there are (k x d), when the problem is a table; None: the whole space.
         reference: (m,) natural units, the corner hypervolume is measured from; None: the worst values seen.
+        constraints: limits that the price does not tell, c of them; their values are told with the objectives'.
 
     Raises:
         InputError: not two to five objectives, a repeated name, an offset where none may be, or a reference of another length.
@@ -130,6 +142,7 @@ class SearchProblem:
     price: Callable[[Indices], Priced]
     listed: Indices | None = None
     reference: FloatArray | None = None
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         names = [objective.name for objective in self.objectives]
@@ -145,7 +158,7 @@ class SearchProblem:
         """Designs with their prices; ``price`` is never called without designs."""
         if len(indices):
             return Pool(indices, self.price(indices))
-        anything = self.space.mask(np.zeros((1, len(self.space)), dtype=np.int16))
+        anything = self.space.mask(np.zeros((1, len(self.space)), dtype=np.int16)) if self.listed is None else self.listed[:1]
         return Pool(anything, self.price(anything)).rows(np.arange(0))
 
     @cached_property

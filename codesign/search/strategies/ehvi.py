@@ -55,7 +55,7 @@ class EhviStrategy(History):
                 return first
             started = first if pending is None else np.concatenate([pending, first])
             taken |= set(keys(first))
-            if int(self._complete().sum()) < MIN_EVIDENCE:
+            if int(self.complete.sum()) < MIN_EVIDENCE:
                 rest = self.source.draw(count - len(first), taken, self.rng()).indices
             else:
                 rest = self._propose(count - len(first), started, taken)
@@ -69,13 +69,9 @@ class EhviStrategy(History):
             self._initial = initial_design(self.problem, self.source, self.settings.initial, np.random.default_rng([self.seed, 0]))
         return self._initial[new_rows(self._initial, taken)][: min(count, self.settings.initial - len(self))]
 
-    def _complete(self) -> NDArray[np.bool_]:
-        """Told designs (n,) that did not fail."""
-        return np.asarray(np.isfinite(self.values).all(axis=1))
-
     def predictors(self) -> list[Predictor | None]:
         """One predictor per objective, fitted to everything told; None where the price settles it."""
-        told, complete = self.told, self._complete()
+        told, complete = self.told, self.complete
         fitted: list[Predictor | None] = []
         for column, (objective, encoding) in enumerate(zip(self.problem.objectives, self._encodings, strict=True)):
             if objective.evaluated:
@@ -103,7 +99,7 @@ class EhviStrategy(History):
 
     def _acquisition(self, pending: Indices, rng: np.random.Generator) -> tuple[NoisyEhvi, FloatArray]:
         """The acquisition function with the pending designs believed, and the told values n x m in model space."""
-        complete = self._complete()
+        complete = self.complete
         values = self.problem.to_model(self.values[complete])
         acquisition = NoisyEhvi(
             self.problem,
@@ -125,7 +121,7 @@ class EhviStrategy(History):
         if left is not None and (self.problem.listed is not None or len(left) <= self.settings.pool):
             return left
         mask = non_dominated(values, np.zeros(values.shape[1], dtype=np.bool_))
-        front = self.told.indices[self._complete()][mask]
+        front = self.told.indices[self.complete][mask]
         wanted = self.settings.pool
         anywhere = self.source.draw(int(RANDOM_SHARE * wanted), taken, rng)
         return Pool.join([anywhere, evolve(self.problem, front, wanted - len(anywhere), taken | set(keys(anywhere.indices)), rng)])

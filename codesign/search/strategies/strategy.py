@@ -91,8 +91,13 @@ class Strategy(Protocol):
         """
         ...
 
-    def tell(self, indices: Indices, values: FloatArray) -> None:
-        """Values n x m of n evaluated designs in natural units; a row with NaN is a failed evaluation.
+    def tell(self, indices: Indices, values: FloatArray, constraints: FloatArray | None = None) -> None:
+        """What evaluations gave.
+
+        Args:
+            indices: n x d designs.
+            values: n x m in natural units; a row with NaN is a failed evaluation.
+            constraints: n x c values of the problem's constraints; None where it has none.
 
         Raises:
             InputError: shapes that do not fit.
@@ -107,20 +112,36 @@ class History:
         self.problem, self.seed = problem, seed
         self.settings = StrategySettings() if settings is None else settings
         self.values: FloatArray = np.empty((0, len(problem.objectives)))
+        self.constraints: FloatArray = np.empty((0, len(problem.constraints)))
         self._source: RandomSource | None = None
         self._pools: list[Pool] = [problem.pool(self._empty())]
 
     def _empty(self) -> Indices:
         return np.empty((0, len(self.problem.space)), dtype=np.int16)
 
-    def tell(self, indices: Indices, values: FloatArray) -> None:
+    def tell(self, indices: Indices, values: FloatArray, constraints: FloatArray | None = None) -> None:
         """See `Strategy.tell`."""
+        limits = np.empty((len(indices), 0)) if constraints is None else constraints
         expected = (len(indices), len(self.problem.objectives))
         if indices.ndim != 2 or indices.shape[1] != len(self.problem.space) or values.shape != expected:
             raise InputError(f"designs of shape {indices.shape} with values of shape {values.shape}", where="tell", remedy=f"Give values of shape {expected}")
+        expected = (len(indices), len(self.problem.constraints))
+        if limits.shape != expected:
+            raise InputError(f"constraints of shape {limits.shape}", where="tell", remedy=f"Give constraints of shape {expected}")
         if len(indices):
             self._pools = [Pool.join([*self._pools, self.problem.pool(indices.astype(np.int16))])]
             self.values = np.concatenate([self.values, values])
+            self.constraints = np.concatenate([self.constraints, limits])
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Told designs (n,) whose evaluation did not fail."""
+        return np.asarray(np.isfinite(self.values).all(axis=1))
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Told designs (n,) that did not fail and hold every constraint."""
+        return np.asarray(self.complete & (self.constraints <= 0.0).all(axis=1))
 
     def __len__(self) -> int:
         return len(self.values)
