@@ -1,4 +1,4 @@
-"""Commands that measure the models against data: validate streaming, validate pe_array."""
+"""Commands that measure the models against data: validate streaming, pe_array, predictor, transfer."""
 
 from __future__ import annotations
 
@@ -88,3 +88,77 @@ def pe_array(
     if out is not None:
         say(f"predictions: {out}")
     emit({"preset": preset, "unit": "fractions, not per cent", "groups": [group.as_dict() for group in groups], "contradicted": contradicted})
+
+
+@validate.command()
+def transfer(
+    data: Annotated[Path, typer.Option("--data", help="Latencies of designs on several devices (Parquet).")],
+    source: Annotated[str, typer.Option("--source", help="Source devices, separated by commas; all: every other one.")],
+    target: Annotated[str, typer.Option("--target", help="The new device.")],
+    n: Annotated[str, typer.Option("--n", help="Numbers of measurements on the new device, separated by commas.")] = "0,3,5,10,20,50",
+    seeds: Annotated[int, typer.Option("--seeds", help="Choices of the measured designs.")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", help="Row-wise predictions (Parquet).")] = None,
+) -> None:
+    """A new device learned from others and from few measurements, judged on the designs that were not measured.
+
+    The table has columns x_<name> (with the metadata 'kinds') and lat_<device> or y_latency_<device>, or it has a row per
+    network and accelerator with layer_json and latency_ms. Which designs are measured is chosen by the method.
+    """
+    from codesign.validation.transfer import parse_counts, validate_transfer, write_predictions
+    from codesign.validation.transfer_table import read_measurements
+
+    counts = parse_counts(n)
+    measurements = read_measurements(data, [name.strip() for name in source.split(",") if name.strip()], target.strip())
+    result = validate_transfer(measurements, counts, seeds)
+    if out is not None:
+        write_predictions(out, result)
+    rows = []
+    for means in result.means():
+        ranks = [_spread(means.mean[name], means.std[name], "{:.3f}") for name in ("spearman", "kendall")]
+        shares = [_spread(means.mean[name], means.std[name], "{:.1%}") for name in ("mape", "coverage_50", "coverage_90", "coverage_95")]
+        rows.append([measurements.target, str(means.n), *ranks, *shares])
+    table(("target", "measured", "Spearman", "Kendall", "MAPE", "in 50 %", "in 90 %", "in 95 %"), rows)
+    say(f"mean ± standard deviation over {seeds} choices; sources: {', '.join(measurements.sources)}; {len(measurements.values)} designs")
+    if measurements.left_out:
+        say(f"{measurements.left_out} rows left out: not measured on each of these devices")
+    if out is not None:
+        say(f"predictions: {out}")
+    document = {"unit": "fractions, not per cent", "target": measurements.target, "sources": list(measurements.sources)}
+    emit(document | {"rows": len(measurements.values), "left_out": measurements.left_out} | result.as_dict())
+
+
+def _spread(mean: float | None, std: float | None, form: str) -> str:
+    return "" if mean is None or std is None else f"{form.format(mean)} ± {form.format(std)}"
+
+
+@validate.command()
+def predictor(
+    train: Annotated[Path, typer.Option("--train", help="Table of measured accelerators to learn from (Parquet).")],
+    test: Annotated[Path, typer.Option("--test", help="Table to predict; the same file: split by layer.")],
+    target: Annotated[str, typer.Option("--target", help="Column to predict.")] = "cycles",
+    group: Annotated[str, typer.Option("--group", help="Group of rows.")] = "dosa-gemmini-rtl",
+    number: Annotated[int, typer.Option("--n", help="Training rows, drawn at random.")] = 100,
+    seeds: Annotated[int, typer.Option("--seeds", help="Draws.")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", help="Row-wise predictions (Parquet).")] = None,
+) -> None:
+    """The search's predictor, trained on few measured rows, against the others."""
+    from codesign.validation.predictor import validate_predictor, write_predictions
+
+    found = validate_predictor(train, test, target=target, group=group, number=number, seeds=seeds)
+    if out is not None:
+        write_predictions(out, found)
+    entries = [(str(entry.seed), entry.as_dict()) for entry in found.seeds] + [("mean", found.mean())]
+    rows = []
+    for name, entry in entries:
+        ranks = ["" if entry[key] is None else f"{entry[key]:.3f}" for key in ("spearman", "kendall")]
+        shares = [f"{share:.1%}" for share in entry["coverage"].values()]
+        rows.append([name, f"{entry['mape']:.1%}", f"{entry['median_ape']:.1%}", *ranks, f"{entry['nlpd']:.2f}", *shares])
+    table(("seed", "MAPE", "median APE", "Spearman", "Kendall", "NLPD", "in 50 %", "in 90 %", "in 95 %"), rows, left=1)
+    say(f"{group}, {target}: {number} training rows, {found.test_rows} predicted; {found.split}; features: {found.features}")
+    if found.prior_mape is not None:
+        say(f"the prior alone: MAPE {found.prior_mape:.1%}")
+    if found.shared:
+        say(f"{found.shared} layers or workloads are in both files")
+    if out is not None:
+        say(f"predictions: {out}")
+    emit(found.as_dict())

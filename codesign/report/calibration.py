@@ -1,4 +1,4 @@
-"""How well the predictor's intervals held: coverage with its binomial error, mean absolute error, rank correlation."""
+"""How well the predictor's intervals held: coverage with its binomial error, errors, rank correlations, and a verdict."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.report.document import CalibrationRecord
-from codesign.surrogate.calibration import spearman
-
-FEWEST_POINTS = 10
-"""Below this a coverage says nothing: three binomial standard errors span most of 0 to 1."""
+from codesign.surrogate.calibration import FEWEST_POINTS, TOLERANCE, Coverage, kendall, spearman
 
 
 @dataclass(frozen=True)
@@ -23,10 +20,14 @@ class CalibrationSummary:
         covered: how many measured values lie inside their interval.
         coverage: ``covered / points``.
         standard_error: binomial, of the coverage if the nominal one held: ``sqrt(p (1 - p) / n)``.
+        levels: coverage of the intervals at every level that the predictor states; that of ``nominal`` where it states one.
         mean_absolute_error: in the unit of the KPI.
-        spearman: rank correlation of predicted and measured; None where one of them is constant.
+        mape: mean absolute error relative to the measured value; None where a measured value is 0.
+        spearman, kendall: rank correlations of predicted and measured; None where one of them is constant.
+        nlpd: mean negative log predictive density in the predictor's space; None where it is not known.
+        recalibrated: the predictor's own intervals had missed and were set to what held.
         judgement: plain words.
-        calibrated: within three standard errors of nominal; None with fewer than `FEWEST_POINTS` points.
+        calibrated: every level within three standard errors of nominal; None with fewer than `FEWEST_POINTS` points.
     """
 
     kpi: str
@@ -36,8 +37,13 @@ class CalibrationSummary:
     covered: int
     coverage: float
     standard_error: float
+    levels: tuple[Coverage, ...]
     mean_absolute_error: float
+    mape: float | None
     spearman: float | None
+    kendall: float | None
+    nlpd: float | None
+    recalibrated: bool
     judgement: str
     calibrated: bool | None
 
@@ -52,7 +58,9 @@ def summarise(record: CalibrationRecord) -> CalibrationSummary | None:
     covered = sum(point.low <= point.measured <= point.high for point in record.points)
     coverage = covered / number
     standard_error = math.sqrt(record.nominal * (1.0 - record.nominal) / number)
-    calibrated, judgement = _judge(coverage, record.nominal, standard_error, number)
+    levels = record.coverage or (Coverage(record.nominal, coverage, standard_error),)
+    calibrated, judgement = _judge(levels, number, recalibrated=record.recalibrated)
+    error = np.abs(predicted - measured)
     return CalibrationSummary(
         kpi=record.kpi,
         unit=record.unit,
@@ -61,16 +69,22 @@ def summarise(record: CalibrationRecord) -> CalibrationSummary | None:
         covered=covered,
         coverage=coverage,
         standard_error=standard_error,
-        mean_absolute_error=float(np.abs(predicted - measured).mean()),
+        levels=levels,
+        mean_absolute_error=float(error.mean()),
+        mape=float((error / np.abs(measured)).mean()) if bool((measured != 0.0).all()) else None,
         spearman=spearman(predicted, measured),
+        kendall=kendall(predicted, measured),
+        nlpd=record.nlpd,
+        recalibrated=record.recalibrated,
         judgement=judgement,
         calibrated=calibrated,
     )
 
 
-def _judge(coverage: float, nominal: float, standard_error: float, number: int) -> tuple[bool | None, str]:
+def _judge(levels: tuple[Coverage, ...], number: int, *, recalibrated: bool) -> tuple[bool | None, str]:
     if number < FEWEST_POINTS:
         return None, f"too few points to judge (fewer than {FEWEST_POINTS})"
-    if abs(coverage - nominal) <= 3.0 * standard_error:
-        return True, "calibrated: within 3 standard errors of nominal"
-    return False, f"not calibrated: intervals are too {'narrow' if coverage < nominal else 'wide'}"
+    worst = max(levels, key=lambda level: level.errors_off)
+    if worst.errors_off <= TOLERANCE:
+        return True, f"calibrated: within {TOLERANCE:.0f} standard errors of nominal{', after recalibration' if recalibrated else ''}"
+    return False, f"not calibrated: intervals are too {'narrow' if worst.observed < worst.level else 'wide'}"

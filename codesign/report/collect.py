@@ -23,6 +23,7 @@ from codesign.report.document import (
     Counts,
     DeviceSummary,
     EvaluatedDesign,
+    FidelitySpent,
     FrontDesign,
     HypervolumeCurve,
     LayerRow,
@@ -39,7 +40,7 @@ from codesign.search.specification import ACCURACY, MAXIMISED
 from codesign.search.study import Evaluated, Study
 from codesign.store.study_store import DONE
 from codesign.surrogate.encoding import Encoding
-from codesign.surrogate.prior import Z95, Predictor
+from codesign.surrogate.prior import Predictor
 
 LEAVE_ONE_OUT = "leave-one-out: each design is predicted from all the others"
 PACKAGES = ("codesign", "torch", "brevitas", "hls4ml", "gpytorch", "botorch", "networkx", "numpy")
@@ -205,19 +206,18 @@ def _accuracy_calibration(study: Study, evaluated: list[Evaluated]) -> tuple[Cal
     column = study.specification.objectives.index(ACCURACY)
     designs = designs_of(problem, problem.pool(indices), column)
     measured = np.array([item.evaluation.metrics[ACCURACY] for item in done])
-    left = Predictor(Encoding.build(problem.space, problem.objectives[column].half), designs, measured, log=False).leave_one_out()
-    if left is None:
+    predictor = Predictor(Encoding.build(problem.space, problem.objectives[column].half), designs, measured, log=False)
+    found = predictor.calibration(ACCURACY)
+    if found is None:
         return ()
-    points = tuple(
-        CalibrationPoint(item.id, float(mean), float(mean - Z95 * std), float(mean + Z95 * std), float(value))
-        for item, mean, std, value in zip(done, left.mean, left.std, measured, strict=True)
-    )
-    return (CalibrationRecord(ACCURACY, "1", 0.95, LEAVE_ONE_OUT, points),)
+    points = tuple(CalibrationPoint(item.id, point.predicted, point.low, point.high, point.measured) for item, point in zip(done, found.points, strict=True))
+    recalibrated = predictor.recalibration is not None
+    return (CalibrationRecord(ACCURACY, "1", 0.95, LEAVE_ONE_OUT, points, found.coverage, found.nlpd, recalibrated),)
 
 
 def _hypervolume(study: Study, evaluated: list[Evaluated]) -> HypervolumeCurve | None:
     """Hypervolume in model space (logarithms of costs), as a share of the box between the worst and the best values seen."""
-    values = np.array([study.objective_values(item.design, item.evaluation) for item in evaluated])
+    values = np.array([study.values_of(item) for item in evaluated])
     complete = ~np.isnan(values).any(axis=1) if len(values) else np.zeros(0, dtype=bool)
     if complete.sum() < 2:
         return None
@@ -242,6 +242,7 @@ def _counts(study: Study, evaluated: list[Evaluated]) -> Counts:
         failed=sum(item.evaluation.state != DONE for item in evaluated),
         seconds=math.fsum(stages.values()),
         stages=stages,
+        fidelities=tuple(FidelitySpent(spent.name, spent.done, spent.failed, spent.cost, spent.seconds) for spent in study.fidelity_counts()),
     )
 
 

@@ -17,6 +17,7 @@ from codesign.errors import InputError
 from codesign.estimate import Estimate
 from codesign.report.proofs import CsimMatch, RtlMatch, SynthesisFound
 from codesign.space.parameters import Value
+from codesign.surrogate.calibration import Coverage
 
 SCHEMA = 1
 """Version of the JSON form."""
@@ -195,6 +196,9 @@ class CalibrationRecord:
         nominal: coverage that the intervals claim.
         method: how predictions and evaluations were kept apart, such as ``"leave-one-out"``.
         points: in the order of evaluation, in the unit of the KPI.
+        coverage: of the intervals at each level that the predictor states; empty where it states that of the points alone.
+        nlpd: mean negative log predictive density, in the predictor's own space; None where it is not known.
+        recalibrated: the intervals were widened or narrowed to what held, because the predictor's own had missed.
     """
 
     kpi: str
@@ -202,6 +206,9 @@ class CalibrationRecord:
     nominal: float
     method: str
     points: tuple[CalibrationPoint, ...]
+    coverage: tuple[Coverage, ...] = ()
+    nlpd: float | None = None
+    recalibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,6 +227,24 @@ class HypervolumeCurve:
 
 
 @dataclass(frozen=True)
+class FidelitySpent:
+    """What went into one fidelity of a study that chooses them.
+
+    Attributes:
+        name: ``short``, ``full``, or ``seeds`` for repeated full trainings.
+        done, failed: evaluations that ended, and how.
+        cost: of all of them, in full trainings.
+        seconds: processor time of those that succeeded.
+    """
+
+    name: str
+    done: int
+    failed: int
+    cost: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Counts:
     """How many designs went through each stage.
 
@@ -229,6 +254,7 @@ class Counts:
         failed: evaluations that failed.
         seconds: wall-clock time of the run so far.
         stages: seconds by stage name.
+        fidelities: the cheapest first; empty where every design was trained once, in full.
     """
 
     space_size: int
@@ -237,6 +263,7 @@ class Counts:
     failed: int
     seconds: float
     stages: Mapping[str, float] = field(default_factory=dict)
+    fidelities: tuple[FidelitySpent, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,12 @@ def _calibration(document: ReportDocument) -> list[str]:
     summaries = [summary for record in document.calibration if (summary := summarise(record)) is not None]
     if not summaries:
         return []
-    told = [
-        f"- {kpi_title(item.kpi)}: {item.covered} of {item.points} measured values inside their {100.0 * item.nominal:.0f} % interval "
-        f"({PERCENT.text(item.coverage)} ± {PERCENT.text(item.standard_error)}); {item.judgement}"
-        for item in summaries
-    ]
+    told = []
+    for item in summaries:
+        shares = ", ".join(f"{100.0 * level.level:.0f} %: {PERCENT.text(level.observed)} ± {PERCENT.text(level.binomial_error)}" for level in item.levels)
+        relative = "" if item.mape is None else f"; relative error {PERCENT.text(item.mape)}"
+        told.append(
+            f"- {kpi_title(item.kpi)}: {item.covered} of {item.points} measured values inside their {100.0 * item.nominal:.0f} % interval "
+            f"(inside {shares}){relative}; {item.judgement}"
+        )
     return ["## Predictor", "", *(escaped(line) for line in told), ""]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from codesign.accelerator.device import RESOURCES
 from codesign.estimate import Estimate
-from codesign.report.calibration import summarise
+from codesign.report.calibration import CalibrationSummary, summarise
 from codesign.report.cells import NOTHING, Cell, Column, Table
-from codesign.report.document import FrontDesign, ReportDocument
-from codesign.report.formatting import PERCENT, Scale, count, duration, kpi_scale, kpi_short, kpi_title, scale_for, significant
+from codesign.report.document import FidelitySpent, FrontDesign, ReportDocument
+from codesign.report.formatting import PERCENT, Scale, count, duration, kpi_scale, kpi_short, kpi_title, plural, scale_for, significant
 from codesign.report.picks import roles_of
 from codesign.report.verdict import limit_text, limit_uses, utilisation
 
@@ -174,35 +174,41 @@ def figure_table(document: ReportDocument, item: FrontDesign) -> Table:
 
 
 def calibration_table(document: ReportDocument) -> Table:
-    """Coverage, error and rank correlation of each predicted objective."""
+    """Coverage at each level with its binomial error, errors and rank correlations of each predicted objective."""
+    summaries = [summary for record in document.calibration if (summary := summarise(record)) is not None]
+    levels = sorted({level.level for summary in summaries for level in summary.levels})
     columns = (
         Column("Figure", numeric=False),
         Column("Predictions"),
-        Column("Coverage, nominal", "%"),
-        Column("Coverage, observed", "%"),
-        Column("Binomial standard error", "%"),
+        *(Column(f"Inside the {100.0 * level:.0f} % interval", "% ± binomial error") for level in levels),
         Column("Mean absolute error"),
+        Column("Mean absolute error, relative", "%"),
         Column("Spearman rank correlation"),
+        Column("Kendall rank correlation"),
+        Column("Negative log density"),
         Column("Judgement", numeric=False),
     )
-    rows = []
-    for summary in (summarise(record) for record in document.calibration):
-        if summary is None:
-            continue
-        scale = kpi_scale(summary.kpi, [summary.mean_absolute_error], summary.unit)
-        rows.append(
-            (
-                Cell(kpi_title(summary.kpi)),
-                Cell(count(summary.points)),
-                Cell(f"{100.0 * summary.nominal:.0f}"),
-                Cell(f"{100.0 * summary.coverage:.1f}", f"{summary.covered} of {summary.points}"),
-                Cell(f"{100.0 * summary.standard_error:.1f}"),
-                Cell(scale.text(summary.mean_absolute_error)),
-                Cell(NOTHING if summary.spearman is None else f"{summary.spearman:.2f}"),
-                Cell(summary.judgement, tone={True: "good", False: "bad", None: ""}[summary.calibrated]),
-            )
-        )
-    return Table(columns, tuple(rows))
+    return Table(columns, tuple(_calibration_row(summary, levels) for summary in summaries))
+
+
+def _calibration_row(summary: CalibrationSummary, levels: Sequence[float]) -> tuple[Cell, ...]:
+    scale = kpi_scale(summary.kpi, [summary.mean_absolute_error], summary.unit)
+    known = {level.level: level for level in summary.levels}
+    coverages = []
+    for level in levels:
+        found = known.get(level)
+        text = NOTHING if found is None else f"{100.0 * found.observed:.1f} ± {100.0 * found.binomial_error:.1f}"
+        coverages.append(Cell(text, "" if found is None else f"{round(found.observed * summary.points)} of {summary.points}"))
+    numbers = ((summary.spearman, ".2f"), (summary.kendall, ".2f"), (summary.nlpd, ".2f"))
+    return (
+        Cell(kpi_title(summary.kpi)),
+        Cell(count(summary.points)),
+        *coverages,
+        Cell(scale.text(summary.mean_absolute_error)),
+        Cell(NOTHING if summary.mape is None else f"{100.0 * summary.mape:.1f}"),
+        *(Cell(NOTHING if value is None else format(value, form)) for value, form in numbers),
+        Cell(summary.judgement, tone={True: "good", False: "bad", None: ""}[summary.calibrated]),
+    )
 
 
 def limit_table(document: ReportDocument) -> Table:
@@ -239,8 +245,9 @@ def provenance_rows(document: ReportDocument) -> tuple[tuple[str, tuple[str, ...
         ("Space", (f"networks {', '.join(study.blueprints)}; templates {', '.join(study.templates)}", f"{count(counts.space_size)} designs")),
         ("Objectives", (objectives,)),
         ("Limits", tuple(limit_text(limit) for limit in study.limits) or ("none",)),
-        ("Search", (f"{study.strategy}, {study.initial} designs to begin with, {study.budget} in all",)),
+        ("Search", (f"{study.strategy}, {study.initial} designs to begin with, {study.budget} {'full trainings in cost' if counts.fidelities else 'in all'}",)),
         ("Designs", (f"{count(counts.priced)} priced, {count(counts.evaluated)} evaluated, {count(counts.failed)} failed",)),
+        *([("Fidelities", tuple(map(_spent, counts.fidelities)))] if counts.fidelities else []),
         ("Time", (duration(counts.seconds), *(f"{stage}: {duration(seconds)}" for stage, seconds in counts.stages.items()))),
         ("Commands", source.commands),
         ("Versions", tuple(f"{name} {version}" for name, version in source.versions.items())),
@@ -248,3 +255,9 @@ def provenance_rows(document: ReportDocument) -> tuple[tuple[str, tuple[str, ...
         ("Report made", (source.created,)),
     ]
     return tuple((label, tuple(line for line in lines if line)) for label, lines in rows)
+
+
+def _spent(spent: FidelitySpent) -> str:
+    """One line about a fidelity."""
+    failed = f", {count(spent.failed)} failed" if spent.failed else ""
+    return f"{spent.name}: {plural(spent.done, 'evaluation')}{failed}, worth {spent.cost:.1f} full trainings, {duration(spent.seconds)} of processor time"

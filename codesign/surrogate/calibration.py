@@ -2,7 +2,13 @@
 
 Works on leave-one-out predictions and on held-out ones. Numpy alone, so that a report needs no model library.
 
+Intervals that miss are recalibrated: their half-width at each level becomes the conformal quantile of the standardised
+leave-one-out residuals, ranks instead of a fitted scale, so that single wild residuals move only the highest level.
+
 .. [Kendall1945] M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33(3), 1945 (tau-b).
+.. [Lei2018] J. Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 113, 2018: locally weighted
+   conformal intervals from residuals over their estimated spread.
+.. [Barber2021] R. F. Barber et al., "Predictive inference with the jackknife+", Annals of Statistics 49(1), 2021.
 """
 
 from __future__ import annotations
@@ -18,6 +24,14 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 LEVELS = (0.50, 0.90, 0.95)
+FEWEST_POINTS = 10
+"""Below this a coverage says nothing: three binomial standard errors span most of 0 to 1."""
+FEWEST_RESIDUALS = 20
+"""Residuals below which their highest rank does not reach the 95 % level."""
+MISS = 2.0
+"""Binomial standard errors off nominal, at any level, from which intervals are recalibrated."""
+TOLERANCE = 3.0
+"""Binomial standard errors off nominal within which a coverage counts as calibrated."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,11 @@ class Coverage:
     level: float
     observed: float
     binomial_error: float
+
+    @property
+    def errors_off(self) -> float:
+        """Distance from nominal in binomial standard errors."""
+        return abs(self.observed - self.level) / self.binomial_error
 
 
 @dataclass(frozen=True)
@@ -70,12 +89,60 @@ class Calibration:
     coverage: tuple[Coverage, ...]
     points: tuple[CalibrationPoint, ...]
 
+    @property
+    def calibrated(self) -> bool | None:
+        """Every level within `TOLERANCE` binomial errors of nominal; None with fewer than `FEWEST_POINTS` points."""
+        return None if self.count < FEWEST_POINTS else all(level.errors_off <= TOLERANCE for level in self.coverage)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
 
 
-def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatArray, *, log: bool) -> Calibration:
+@dataclass(frozen=True)
+class Recalibration:
+    """Half-widths of intervals, in predicted standard deviations, that held for ``count`` residuals.
+
+    Attributes:
+        distance: one per level of `LEVELS`, not falling.
+        count: residuals they come from.
+    """
+
+    distance: tuple[float, ...]
+    count: int
+
+    def half_width(self, level: float) -> float:
+        """In predicted standard deviations.
+
+        Raises:
+            ValueError: not one of `LEVELS`.
+        """
+        return self.distance[LEVELS.index(level)]
+
+    @classmethod
+    def of(cls, standard: FloatArray) -> Recalibration:
+        """From residuals over their predicted standard deviations (n,) [Lei2018]_, left-out ones as in [Barber2021]_.
+
+        Raises:
+            ValueError: fewer than `FEWEST_RESIDUALS`.
+        """
+        count = len(standard)
+        if count < FEWEST_RESIDUALS:
+            raise ValueError(f"{count} residuals, {FEWEST_RESIDUALS} are needed to recalibrate")
+        distance = np.sort(np.abs(standard))
+        ranks = [min(math.ceil((count + 1) * level), count) for level in LEVELS]
+        return cls(tuple(float(distance[rank - 1]) for rank in ranks), count)
+
+
+def recalibration(standard: FloatArray) -> Recalibration | None:
+    """Half-widths from residuals over their standard deviations (n,), where the normal ones miss; else None."""
+    if len(standard) < FEWEST_RESIDUALS:
+        return None
+    missed = any(_coverage(np.abs(standard), level, _normal(level)).errors_off > MISS for level in LEVELS)
+    return Recalibration.of(standard) if missed else None
+
+
+def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatArray, *, log: bool, recalibrated: Recalibration | None = None) -> Calibration:
     """Compare n predictions with measurements.
 
     Args:
@@ -84,6 +151,7 @@ def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatA
         std: (n,) their standard deviations, noise included.
         measured: (n,) in model space.
         log: model space is the logarithm of the quantity.
+        recalibrated: half-widths of the intervals; those of the normal distribution where it is None.
 
     Raises:
         ValueError: no designs, different lengths, or a standard deviation that is not positive.
@@ -92,7 +160,7 @@ def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatA
     if count == 0 or len(std) != count or len(measured) != count or not bool((std > 0.0).all()):
         raise ValueError(f"calibration of {quantity}: {count} means, {len(std)} positive deviations and {len(measured)} measurements are needed")
     natural = np.exp if log else np.asarray
-    half_width = NormalDist().inv_cdf(0.975) * std
+    half_width = half_width_of(0.95, recalibrated) * std
     predicted, low, high, truth = natural(mean), natural(mean - half_width), natural(mean + half_width), natural(measured)
     error = np.abs(predicted - truth)
     standard = (measured - mean) / std
@@ -104,14 +172,22 @@ def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatA
         spearman=spearman(mean, measured),
         kendall=kendall(mean, measured),
         nlpd=float(np.mean(0.5 * standard**2 + np.log(std) + 0.5 * math.log(2.0 * math.pi))),
-        coverage=tuple(_coverage(np.abs(standard), level) for level in LEVELS),
+        coverage=tuple(_coverage(np.abs(standard), level, half_width_of(level, recalibrated)) for level in LEVELS),
         points=tuple(CalibrationPoint(*(float(value) for value in row)) for row in zip(predicted, low, high, truth, strict=True)),
     )
 
 
-def _coverage(distance: FloatArray, level: float) -> Coverage:
-    inside = distance <= NormalDist().inv_cdf(0.5 + 0.5 * level)
-    return Coverage(level, float(inside.mean()), math.sqrt(level * (1.0 - level) / len(distance)))
+def half_width_of(level: float, recalibrated: Recalibration | None) -> float:
+    """Half-width of an interval in predicted standard deviations."""
+    return _normal(level) if recalibrated is None else recalibrated.half_width(level)
+
+
+def _normal(level: float) -> float:
+    return NormalDist().inv_cdf(0.5 + 0.5 * level)
+
+
+def _coverage(distance: FloatArray, level: float, half_width: float) -> Coverage:
+    return Coverage(level, float((distance <= half_width).mean()), math.sqrt(level * (1.0 - level) / len(distance)))
 
 
 def _ranks(values: FloatArray) -> FloatArray:

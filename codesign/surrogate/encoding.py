@@ -13,7 +13,8 @@ Distance between two designs along one parameter, before its length scale:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,30 @@ from codesign.space.parameters import Half, ParameterKind
 FloatArray = NDArray[np.float64]
 
 ACTIVITY_STEP = 0.5
+
+
+class Embedding(Protocol):
+    """What a predictor needs to know of the space its designs come from."""
+
+    @property
+    def group(self) -> NDArray[np.intp]:
+        """(D,) parameter of each embedded column."""
+        ...
+
+    def embed(self, indices: Indices) -> FloatArray:
+        """``n x D`` coordinates of ``n x d`` designs."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoParameters:
+    """Embedding of designs that have features alone: rows of a table, measured elsewhere."""
+
+    group: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+
+    def embed(self, indices: Indices) -> FloatArray:
+        """``n x 0`` coordinates."""
+        return np.empty((len(indices), 0))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,12 @@
 GPyTorch's own loop computes the same number by automatic differentiation in 10 to 30 times the time at the sizes that a
 search meets; a test holds the two equal.
 
+Repeated measurements of one row enter by their sufficient statistics (`Replicates`): the likelihood is that of all
+measurements, its cost that of the distinct rows, and what scatters within the repeats pins the noise.
+
+Hyperparameters are fitted to at most `MOST_ROWS` rows, an even share of all; benchmarks/surrogate_cost.py measures what
+that loses.
+
 .. [Rasmussen2006] C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press 2006.
 """
 
@@ -25,6 +31,26 @@ FloatArray = NDArray[np.float64]
 BASIS_VARIANCE = 4.0
 ROOT5 = math.sqrt(5.0)
 MAX_STEPS = 100
+# Rows that hyperparameters are fitted to.
+MOST_ROWS = 400
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What is left of N measurements at n distinct rows once each row holds its mean.
+
+    Attributes:
+        share: (n,) variance of a row's mean over the variance of one measurement: 1 / count for equal measurements.
+        spare: N - n.
+        scatter: sum over the measurements of (measurement - mean of its row)^2, in units of the targets' variance, each
+            over its own share of the noise.
+        constant: half the sum of the logarithms of the measurements' own noise shares, less that of ``share``.
+    """
+
+    share: FloatArray
+    spare: int
+    scatter: float
+    constant: float
 
 
 @dataclass(frozen=True)
@@ -38,6 +64,7 @@ class TrainingSet:
         basis: n x p regressors of the mean, with independent normal coefficients of variance `BASIS_VARIANCE`.
         targets: (n,), of about unit variance.
         layout: order of the hyperparameters.
+        replicates: what the repeated measurements of a row add; None where each row was measured once.
     """
 
     embedded: FloatArray
@@ -46,6 +73,15 @@ class TrainingSet:
     basis: FloatArray
     targets: FloatArray
     layout: Layout
+    replicates: Replicates | None = None
+
+    def part(self, rows: NDArray[np.intp]) -> TrainingSet:
+        """The chosen rows only; their share of the scatter within repeats is the share of the rows."""
+        repeats = self.replicates
+        if repeats is not None:
+            ratio = len(rows) / len(self.targets)
+            repeats = Replicates(repeats.share[rows], round(repeats.spare * ratio), repeats.scatter * ratio, repeats.constant * ratio)
+        return TrainingSet(self.embedded[rows], self.group, self.features[rows], self.basis[rows], self.targets[rows], self.layout, repeats)
 
     @cached_property
     def linear(self) -> FloatArray:
@@ -96,7 +132,8 @@ def objective(theta: FloatArray, data: TrainingSet) -> tuple[float, FloatArray]:
     own, own_slope = matern52(coordinates, parameter_variance)
     smooth, smooth_slope = matern52(physical, feature_variance)
     covariance = own + smooth + linear_variance * data.linear + data.fixed
-    covariance[np.diag_indices(count)] += noise
+    share = np.ones(count) if data.replicates is None else data.replicates.share
+    covariance[np.diag_indices(count)] += noise * share
     try:
         factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
@@ -113,16 +150,34 @@ def objective(theta: FloatArray, data: TrainingSet) -> tuple[float, FloatArray]:
                 np.vdot(weights, own),
                 np.vdot(weights, smooth),
                 linear_variance * np.vdot(weights, data.linear),
-                noise * np.trace(weights),
+                noise * (np.diagonal(weights) @ share),
             ],
         ]
     )
     value = 0.5 * data.targets @ alpha + np.log(np.diagonal(factor)).sum() + 0.5 * count * math.log(2.0 * math.pi)
+    if data.replicates is not None:
+        within, slope = _within(data.replicates, noise)
+        value, gradient[-1] = value + within, gradient[-1] + slope
     prior, prior_gradient = layout.log_prior(theta)
     return float(value - prior), gradient - prior_gradient
 
 
-def fit(data: TrainingSet) -> FloatArray:
-    """Hyperparameters (logarithms) at the maximum of likelihood times prior, from a start that is always the same."""
-    result = minimize(objective, data.layout.initial(), args=(data,), jac=True, method="L-BFGS-B", bounds=data.layout.bounds(), options={"maxiter": MAX_STEPS})
+def _within(repeats: Replicates, noise: float) -> tuple[float, float]:
+    """Negative log density of the measurements around the means of their rows, and its slope in the log noise."""
+    scatter = 0.5 * repeats.scatter / noise
+    return 0.5 * repeats.spare * math.log(2.0 * math.pi * noise) + repeats.constant + scatter, 0.5 * repeats.spare - scatter
+
+
+def fit(data: TrainingSet, start: FloatArray | None = None) -> FloatArray:
+    """Hyperparameters (logarithms) at the maximum of likelihood times prior.
+
+    Args:
+        data: the training set.
+        start: where to begin; the same place always where it is None or of another layout.
+    """
+    count = len(data.targets)
+    if count > MOST_ROWS:
+        data = data.part(np.linspace(0, count - 1, MOST_ROWS).astype(np.intp))
+    begin = data.layout.initial() if start is None or len(start) != data.layout.size else start
+    result = minimize(objective, begin, args=(data,), jac=True, method="L-BFGS-B", bounds=data.layout.bounds(), options={"maxiter": MAX_STEPS})
     return np.asarray(result.x, dtype=np.float64)
