@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from codesign.cli import catalogue_commands, evidence_command, model_commands, study_commands, validate_commands
+from codesign.cli import benchmark_commands, catalogue_commands, evidence_command, explain_command, model_commands, study_commands, validate_commands
 from codesign.cli.output import SETTINGS, emit
 from codesign.errors import CodesignError, InputError
 
@@ -48,8 +48,10 @@ def options(
 catalogue_commands.register(app)
 study_commands.register(app)
 evidence_command.register(app)
+explain_command.register(app)
 model_commands.register(app)
 validate_commands.register(app)
+benchmark_commands.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

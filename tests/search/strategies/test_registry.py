@@ -12,11 +12,12 @@ from codesign.search.strategies.strategy import StrategySettings, find_strategy,
 
 
 def test_the_built_in_strategies_are_registered() -> None:
-    assert {"ehvi", "nsga2", "random"} <= set(strategy_names())
+    built_in = {"aging_evolution", "ehvi", "ga_on_gp", "gp_optuna", "local", "nsga2", "random", "tpe"}
+    assert built_in <= set(strategy_names())
 
 
 def test_an_unknown_strategy_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"unknown strategy 'annealing'\. Choose from ehvi, nsga2, random"):
+    with pytest.raises(InputError, match=r"unknown strategy 'annealing'\. Choose from aging_evolution, ehvi, .*, tpe"):
         find_strategy("annealing")
 
 
