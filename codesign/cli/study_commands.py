@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 import time
@@ -72,7 +73,8 @@ def run(
         study.store.log("command", line=shlex.join(["codesign", *sys.argv[1:]]))
         if retry_failed:
             say(f"trying {study.store.forget_failures()} failed evaluations again")
-        say(f"study {specification.name}: {specification.task} on {specification.device}, budget {specification.budget.evaluations} designs, in {folder}")
+        unit = "designs" if specification.fidelity is None else "full trainings"
+        say(f"study {specification.name}: {specification.task} on {specification.device}, budget {specification.budget.evaluations} {unit}, in {folder}")
         display = stack.enter_context(ProgressDisplay())
         study.search(engine, listen=display.listen)
         problem = _prove_front(study, engine, hls_out, display) if verification else None
@@ -113,10 +115,18 @@ def status(study: StudyName = None, runs: Runs = RUNS) -> None:
         len(frozenset[str]().union(*map(opened.store.verifications, levels))) for levels in (("csim",), ("rtl",), ("synth", "pnr"))
     )
     say(f"study {opened.specification.name} in {opened.folder}")
-    say(f"evaluated {done} of {total}, failed {failed}; front {front_size} designs")
+    spent = opened.fidelity_counts()
+    if spent:
+        cost = sum(part.cost for part in spent)
+        say(f"trained in full {done} designs, failed {failed}; {cost:.1f} of {total} full trainings spent; front {front_size} designs")
+        for part in spent:
+            say(f"  {part.name}: {part.done} done, {part.failed} failed, worth {part.cost:.1f} full trainings, {part.seconds / 60:.1f} min of processor time")
+    else:
+        say(f"evaluated {done} of {total}, failed {failed}; front {front_size} designs")
     say(f"verified in C simulation {verified}, in RTL simulation {simulated}; synthesised {synthesised}")
     counts = {"evaluated": done, "failed": failed, "budget": total, "front": front_size, "verified": verified}
-    emit({"study": opened.specification.name, **counts, "verified_rtl": simulated, "synthesised": synthesised})
+    fidelities = {"fidelities": [dataclasses.asdict(part) for part in spent]} if spent else {}
+    emit({"study": opened.specification.name, **counts, "verified_rtl": simulated, "synthesised": synthesised, **fidelities})
 
 
 def front(
@@ -126,7 +136,7 @@ def front(
 ) -> None:
     """The Pareto front: designs that no other beats in every objective."""
     opened = _open(study, runs)
-    shown = opened.evaluated() if everything else opened.front()
+    shown = opened.evaluated() + opened.briefly_evaluated() if everything else opened.front()
     _print_front(opened, shown, title="Evaluated designs" if everything else "Pareto front")
     _emit_front(opened, shown)
 
@@ -134,8 +144,8 @@ def front(
 def show(design: Annotated[str, typer.Argument(help="Id of a design, or its first digits.")], study: StudyName = None, runs: Runs = RUNS) -> None:
     """One design: parameters, layers, figures with their intervals and evidence; on a pe_array its schedule, memories and ASIC estimate."""
     opened = _open(study, runs)
-    item = opened.find(design)
-    say(f"design {item.id}, evaluation {item.evaluation.state}{': ' + item.evaluation.error if item.evaluation.error else ''}")
+    item = opened.find(design, brief=True)
+    say(f"design {item.id}, {item.training}, evaluation {item.evaluation.state}{': ' + item.evaluation.error if item.evaluation.error else ''}")
     table(("parameter", "value"), [[name, str(value)] for name, value in item.design.point.assignment])
     figures = opened.figures(item)
     table(
@@ -160,6 +170,7 @@ def show(design: Annotated[str, typer.Argument(help="Id of a design, or its firs
             "id": item.id,
             "state": item.evaluation.state,
             "error": item.evaluation.error,
+            "training": item.training,
             "parameters": dict(item.design.point.assignment),
             "figures": {name: estimate.as_dict() for name, estimate in figures.items()},
             "layers": graph.as_rows(),
@@ -324,7 +335,7 @@ def _print_front(study: Study, shown: list[Evaluated], title: str = "Pareto fron
     """Designs with the study's objectives, the scarce resources and the verification."""
     results = study.store.verifications("csim")
     columns = [*study.specification.objectives, *(name for name in ("lut", "dsp", "bram18") if name not in study.specification.objectives)]
-    several = len(study.specification.templates) > 1
+    several, fidelities = len(study.specification.templates) > 1, study.specification.fidelity is not None
     rows = []
     for item in shown:
         figures, result = study.figures(item), results.get(item.id)
@@ -332,9 +343,9 @@ def _print_front(study: Study, shown: list[Evaluated], title: str = "Pareto fron
         test = f"{result['metric_quantised']:.3f}" if result else "-"
         cells = [number(figures[name].value) if name in figures else "failed" for name in columns]
         template = [study.pricing.joint.template_of(item.design.point).name] if several else []
-        rows.append([item.id, *template, *cells, test, exact])
-    heads = ("design", *(["template"] if several else []), *columns, "test accuracy", "csim exact")
-    table(heads, rows, title=title, left=2 if several else 1)
+        rows.append([item.id, *template, *([item.training] if fidelities else []), *cells, test, exact])
+    heads = ("design", *(["template"] if several else []), *(["training"] if fidelities else []), *columns, "test accuracy", "csim exact")
+    table(heads, rows, title=title, left=1 + several + fidelities)
 
 
 def _emit_front(study: Study, shown: list[Evaluated], **more: object) -> None:
@@ -344,6 +355,7 @@ def _emit_front(study: Study, shown: list[Evaluated], **more: object) -> None:
     points = [
         {
             "id": item.id,
+            **({} if study.specification.fidelity is None else {"training": item.training}),
             "parameters": dict(item.design.point.assignment),
             "figures": {name: estimate.as_dict() for name, estimate in study.figures(item).items()},
             "verification": results.get(item.id),

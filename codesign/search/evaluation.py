@@ -21,7 +21,7 @@ class TrainingRequest:
         task: task name; ``data`` is the folder of the full data set, or None for the embedded one.
         settings: values that replace the task's training defaults.
         seed: decides everything random in the training.
-        folder: where the trained network is kept.
+        folder: where the trained network is kept; None where only its metrics are wanted.
         device: ``cpu``, ``cuda`` or ``auto``.
     """
 
@@ -30,12 +30,12 @@ class TrainingRequest:
     data: str | None
     settings: dict[str, Any]
     seed: int
-    folder: str
+    folder: str | None
     device: str = "cpu"
 
 
 def train_design(request: TrainingRequest) -> dict[str, float]:
-    """Train, save the network under ``request.folder`` and return its metrics.
+    """Train, save the network under ``request.folder`` if it names one, and return the metrics.
 
     Raises:
         EvaluationError: training diverged.
@@ -45,7 +45,8 @@ def train_design(request: TrainingRequest) -> dict[str, float]:
     task = task_of(request.task, request.data)
     settings = settings_for(task.record, request.settings)
     trained = train(LayerGraph.from_rows(request.rows), task, settings, request.seed, device=request.device)
-    save_trained(trained, Path(request.folder))
+    if request.folder is not None:
+        save_trained(trained, Path(request.folder))
     return {
         "accuracy": trained.validation_accuracy,
         "train_accuracy": trained.train_accuracy,

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.search.candidates import RandomSource, evolve, keys
-from codesign.search.pareto import crowding_distance, front_ranks
+from codesign.search.pareto import crowding_distance, front_ranks, non_dominated
 from codesign.search.problem import Pool, SearchProblem
 from codesign.space.design_space import Indices
 
 FloatArray = NDArray[np.float64]
 
 DRAWN = 1000
+# Most designs of a start about which no price tells anything.
+UNINFORMED = 10
 # Share of the initial design that is spread over the front of the prices; the rest is spread over random designs.
 PRICED_FRONT_SHARE = 0.5
 GENERATIONS = 6
@@ -27,8 +29,10 @@ def initial_design(problem: SearchProblem, source: RandomSource, count: int, rng
     """``count x d`` feasible designs, fewer when there are no more.
 
     Half of them cover random feasible designs from small to large in every price and feature; the others cover the front
-    of the prices, which evolution on the prices alone finds in seconds: what a cheap model believes best is worth a look
-    first. Without prices, random designs are covered only.
+    of the prices, which evolution on the prices alone finds in seconds (in a table it is looked up): what a cheap model
+    believes best is worth a look first. Without two prices, at most `UNINFORMED` designs are drawn at random: those that lie
+    farthest apart in many dimensions are corners of the space, where constraints fail and nobody builds, and a process that
+    has seen a few designs chooses better than any plan.
 
     Raises:
         InfeasibleError: no feasible design was found.
@@ -36,8 +40,9 @@ def initial_design(problem: SearchProblem, source: RandomSource, count: int, rng
     drawn = source.draw(max(DRAWN, count), set(), rng)
     known = np.asarray(np.isfinite(drawn.priced.prior).all(axis=0))
     if int(known.sum()) < 2:
-        return drawn.indices[_spread(_coordinates(problem, drawn), count)]
-    front = _priced_front(problem, drawn, known, rng)
+        return drawn.indices[: min(count, UNINFORMED)]
+    everything = source.left(set())
+    front = _priced_front(problem, drawn, known, rng) if everything is None else _front(problem, everything, known)
     from_front = front.rows(_spread(_coordinates(problem, front), min(len(front), round(PRICED_FRONT_SHARE * count))))
     chosen = set(keys(from_front.indices))
     others = drawn.rows(np.array([row for row, key in enumerate(keys(drawn.indices)) if key not in chosen], dtype=np.intp))
@@ -52,8 +57,11 @@ def _priced_front(problem: SearchProblem, drawn: Pool, known: NDArray[np.bool_],
     for _ in range(GENERATIONS):
         pool = _survivors(problem, pool, known)
         pool = Pool.join([pool, evolve(problem, pool.indices, GENERATION, set(keys(pool.indices)), rng)])
-    prices = pool.priced.prior[:, known]
-    return pool.rows(front_ranks(prices, problem.maximise[known]) == 0)
+    return _front(problem, pool, known)
+
+
+def _front(problem: SearchProblem, pool: Pool, known: NDArray[np.bool_]) -> Pool:
+    return pool.rows(non_dominated(pool.priced.prior[:, known], problem.maximise[known]))
 
 
 def _survivors(problem: SearchProblem, pool: Pool, known: NDArray[np.bool_]) -> Pool:
@@ -70,9 +78,6 @@ def _coordinates(problem: SearchProblem, pool: Pool) -> FloatArray:
     prior = pool.priced.prior
     columns = [prior[:, column] for column in range(prior.shape[1]) if np.isfinite(prior[:, column]).all()]
     columns += list(pool.priced.features.T)
-    if not columns:
-        unit, _ = problem.space.unit(pool.indices)
-        return unit
     values = np.stack(columns, axis=1)
     return np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0, kind="stable") / max(len(pool) - 1, 1)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import InputError
+from codesign.search.volume import Axis, Volume
 from codesign.space.design_space import DesignSpace, Indices
 from codesign.space.parameters import Half
 
@@ -132,6 +133,7 @@ class SearchProblem:
         listed: the only designs there are (k x d), when the problem is a table; None: the whole space.
         reference: (m,) natural units, the corner hypervolume is measured from; None: the worst values seen.
         constraints: limits that the price does not tell, c of them; their values are told with the objectives'.
+        volume: in which measure the hypervolume counts.
 
     Raises:
         InputError: not two to five objectives, a repeated name, an offset where none may be, or a reference of another length.
@@ -143,6 +145,7 @@ class SearchProblem:
     listed: Indices | None = None
     reference: FloatArray | None = None
     constraints: tuple[Constraint, ...] = ()
+    volume: Volume = field(default_factory=Volume)
 
     def __post_init__(self) -> None:
         names = [objective.name for objective in self.objectives]
@@ -199,6 +202,18 @@ class SearchProblem:
             scaled = -values[..., column] if objective.maximise else values[..., column]
             columns.append(np.exp(scaled) - objective.offset if objective.log else scaled)
         return np.stack(columns, axis=-1)
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """How each objective's model space becomes the space where the hypervolume counts."""
+        return tuple(
+            Axis(exponential=self.volume.natural and objective.log, sign=-1.0 if objective.maximise else 1.0, offset=objective.offset)
+            for objective in self.objectives
+        )
+
+    def model_to_volume(self, values: FloatArray) -> FloatArray:
+        """Model space (... x m) to the space where the hypervolume counts."""
+        return np.stack([axis.of(values[..., column]) for column, axis in enumerate(self.axes)], axis=-1)
 
     def reference_in_model(self, seen: FloatArray) -> FloatArray:
         """Reference point (m,) in model space: the given one, or the worst of ``seen`` (n x m, model space), within the limits."""

@@ -20,6 +20,8 @@ from codesign.kpi.joint_space import JointSpace
 from codesign.kpi.template_model import find_template
 from codesign.network.blueprints.blueprint import find_blueprint
 from codesign.network.tasks.registry import task_record
+from codesign.network.tasks.task import TrainingDefaults
+from codesign.search.fidelity import FidelityChoice, Ladder, find_fidelity_strategy
 from codesign.search.strategies.strategy import strategy_names
 
 SCHEMA = 1
@@ -36,7 +38,7 @@ class Budget:
     """How much the search may spend.
 
     Attributes:
-        evaluations: designs to evaluate by training.
+        evaluations: designs to evaluate by training; with fidelities, the compute to spend, counted in full trainings.
         initial: designs of the space-filling start, before the predictor proposes.
         batch: designs proposed at a time; their results are awaited before the next proposals.
         failures: share of the evaluations that may fail before the run stops with exit code 5.
@@ -97,6 +99,7 @@ class StudySpecification:
             ``utilisation``, the largest share of any device resource.
         budget, strategy, training: see their classes.
         space: values that replace a parameter's domain, by parameter name.
+        fidelity: how much may be spent on one look at a design; without it every design is trained once, in full.
     """
 
     schema: int
@@ -112,6 +115,7 @@ class StudySpecification:
     strategy: StrategyChoice = field(default_factory=StrategyChoice)
     training: TrainingOverrides = field(default_factory=TrainingOverrides)
     space: dict[str, tuple[int | float | str, ...]] = field(default_factory=dict)
+    fidelity: FidelityChoice | None = None
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -148,6 +152,9 @@ class StudySpecification:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` reads them back."""
         document: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.fidelity is None:
+            # As it was written, and hashed, before there were fidelities.
+            del document["fidelity"]
         return document
 
     @classmethod
@@ -173,6 +180,22 @@ class StudySpecification:
     def find_device(self) -> Device:
         """The device of the study."""
         return find_device(self.device)
+
+    def training_settings(self) -> TrainingDefaults:
+        """The task's training with the study's overrides: a full training."""
+        return dataclasses.replace(task_record(self.task).training, **self.training_overrides())
+
+    def training_overrides(self) -> dict[str, Any]:
+        """Training settings that the study sets."""
+        return {key: value for key, value in dataclasses.asdict(self.training).items() if value is not None}
+
+    def ladder(self) -> Ladder | None:
+        """The fidelities of the study; None where every design is trained once, in full.
+
+        Raises:
+            InputError: a short training would be as long as a full one.
+        """
+        return None if self.fidelity is None else Ladder.of(self.fidelity, self.training_settings())
 
     def joint_space(self) -> JointSpace:
         """The joint space of the study.
@@ -215,6 +238,9 @@ def check_names(specification: StudySpecification, *, where: str) -> None:
             raise InputError("must name at least one, and none twice", where=f"{where}: {key}", remedy="Correct the list")
         for name in names:
             _relocate(partial(look_up, name), f"{where}: {key}")
+    if specification.fidelity is not None:
+        _relocate(partial(find_fidelity_strategy, specification.strategy.name), f"{where}: strategy.name")
+        _relocate(specification.ladder, f"{where}: fidelity.short_share")
     _relocate(specification.joint_space, f"{where}: space")
 
 

@@ -6,43 +6,62 @@ the study seed and the design. So the order of completion, the number of jobs, a
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.errors import EvaluationError, InputError, StoreError
 from codesign.estimate import Estimate, Evidence
 from codesign.network.deployed import NETWORK_FILE, STATE_FILE, DeployedNetwork
 from codesign.network.tasks.task import Task
 from codesign.search.engine import Engine
-from codesign.search.evaluation import TrainingRequest, train_design
+from codesign.search.evaluation import train_design
 from codesign.search.evidence import EvidenceBook
+from codesign.search.fidelity import SHORT
+from codesign.search.fidelity_counts import FidelityCount, count_fidelities
 from codesign.search.pareto import non_dominated
 from codesign.search.pricing import Pricing
+from codesign.search.proposals import Trial, proposals_of
+from codesign.search.shares import share
 from codesign.search.specification import ACCURACY, StudySpecification
-from codesign.search.strategies.strategy import Strategy, StrategySettings, find_strategy
-from codesign.space.design_space import DesignPoint, evaluation_seed
-from codesign.store.study_store import DONE, FAILED, StoredDesign, StoredEvaluation, StoredEvidence, StudyStore
+from codesign.search.trial_runner import TrialRunner, model_folder, timed
+from codesign.store.study_store import DONE, FAILED, FULL, StoredDesign, StoredEvaluation, StoredEvidence, StudyStore
 
 STORE_FILE = "study.sqlite"
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A design with what is known of it."""
+    """A design with what is known of it.
+
+    Attributes:
+        evaluation: its first full training; a shorter one where `Study.find` was asked for such designs too.
+        repeats: accuracies of its further full trainings with other seeds.
+    """
 
     design: StoredDesign
     evaluation: StoredEvaluation
+    repeats: tuple[float, ...] = ()
 
     @property
     def id(self) -> str:
         """The design's id."""
         return self.design.point.id
+
+    @property
+    def training(self) -> str:
+        """How it was trained: ``full``, ``3 seeds``, or the name of a shorter training."""
+        return f"{len(self.repeats) + 1} seeds" if self.repeats else self.evaluation.fidelity
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds that it was trained with; only where the first training succeeded."""
+        return float(np.mean([self.evaluation.metrics[ACCURACY], *self.repeats]))
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,7 @@ class Study:
         self.store = store
         self.pricing = Pricing(specification)
         self.evidence = EvidenceBook(store, self.pricing)
+        self._runner = TrialRunner(specification, folder, store, self.pricing)
 
     @classmethod
     def create(cls, specification: StudySpecification, folder: Path) -> Study:
@@ -121,64 +141,35 @@ class Study:
             InfeasibleError: nothing satisfies the limits.
             EvaluationError: more evaluations failed than the budget allows.
         """
-        self._bound_data()
+        self._runner.bound_data()
         self.evidence.learn()
         if not self.store.designs():
             self.pricing.require_feasible()
-        budget = self.specification.budget
-        strategy: Strategy = find_strategy(self.specification.strategy.name)(
-            self.pricing.problem, self.specification.seed, StrategySettings(initial=budget.initial)
-        )
-        batches = self._batches()
-        for members in batches:
-            self._finish_batch(members, engine, listen)
-            self._tell(strategy, members)
-        asked = sum(len(members) for members in batches)
+        proposals = proposals_of(self.specification, self.pricing.problem)
+
+        def tell_listener(done: int, message: str) -> None:
+            if listen is not None:
+                listen(Progress("search", done, self.specification.budget.evaluations, message))
+
+        batches = self._runner.batches()
+        for trials in batches:
+            self._runner.finish(trials, engine, tell_listener, proposals.spent)
+            proposals.tell(trials, self._values(trials))
         number = len(batches)
-        while asked < budget.evaluations:
-            count = min(budget.initial if asked == 0 else budget.batch, budget.evaluations - asked)
-            points = self.pricing.joint.space.points(strategy.ask(count))
-            if not points:
-                self.store.log("exhausted", asked=asked)
+        while proposals.open:
+            trials = proposals.ask()
+            if not trials:
+                self.store.log("exhausted", asked=proposals.spent)
                 break
-            priced, self.pricing.priced = self.pricing.priced, 0
-            self.store.add_batch(number, zip(points, self.pricing.kpi_reports(points), strict=True), priced=priced)
-            members = [design for design in self.store.designs() if design.batch == number]
-            self._finish_batch(members, engine, listen)
-            self._tell(strategy, members)
-            asked, number = asked + len(members), number + 1
+            self._runner.add_batch(number, trials)
+            self._runner.finish(trials, engine, tell_listener, proposals.spent)
+            proposals.tell(trials, self._values(trials))
+            number += 1
 
-    def _batches(self) -> list[list[StoredDesign]]:
-        """Designs of the store by proposal round."""
-        rounds: dict[int, list[StoredDesign]] = {}
-        for design in self.store.designs():
-            rounds.setdefault(design.batch, []).append(design)
-        return [rounds[number] for number in sorted(rounds)]
-
-    def _finish_batch(self, members: list[StoredDesign], engine: Engine, listen: Listener | None) -> None:
-        """Evaluate what has no result yet, the largest network first so that workers end together."""
-        ended = {design for design, row in self.store.evaluations().items() if row.state in (DONE, FAILED)}
-        waiting = sorted((design for design in members if design.point.id not in ended), key=lambda design: -design.kpis["macs"].value)
-        requests = [self._request(design.point) for design in waiting]
-        if not requests:
-            return
-
-        def on_start(position: int) -> None:
-            self.store.start(waiting[position].point.id, requests[position].seed)
-
-        with self.timed("search"):
-            for outcome in engine.run(train_design, requests, on_start=on_start):
-                design = waiting[outcome.position].point.id
-                if outcome.result is not None:
-                    self.store.finish(design, outcome.result)
-                    message = f"{design} accuracy {outcome.result['accuracy']:.3f}"
-                else:
-                    self.store.fail(design, outcome.error or "unknown")
-                    message = f"{design} failed: {outcome.error}"
-                if listen is not None:
-                    done = sum(row.state in (DONE, FAILED) for row in self.store.evaluations().values())
-                    listen(Progress("search", done, self.specification.budget.evaluations, message))
-        self._check_failures()
+    def _values(self, trials: list[Trial]) -> NDArray[np.float64]:
+        """Objectives n x m of trials, at the fidelity of each."""
+        rows, designs = self.store.all_evaluations(), {design.point.id: design for design in self.store.designs()}
+        return np.array([self.objective_values(designs[trial.point.id], rows[trial.key]) for trial in trials])
 
     def restore_models(self, chosen: Sequence[Evaluated], engine: Engine) -> None:
         """Train again, with the same seeds, designs whose trained network is missing or damaged.
@@ -187,7 +178,7 @@ class Study:
             EvaluationError: the network could not be trained as before.
         """
         missing = [item for item in chosen if not self._has_model(item.id)]
-        requests = [self._request(item.design.point) for item in missing]
+        requests = [self._runner.request(Trial(item.design.point)) for item in missing]
         for outcome in engine.run(train_design, requests):
             item = missing[outcome.position]
             if outcome.result is None or outcome.result[ACCURACY] != item.evaluation.metrics[ACCURACY]:
@@ -203,41 +194,6 @@ class Study:
             return False
         return (folder / STATE_FILE).is_file()
 
-    def _request(self, point: DesignPoint) -> TrainingRequest:
-        bound = self._bound_data()
-        overrides = {key: value for key, value in self.specification.as_dict()["training"].items() if value is not None}
-        return TrainingRequest(
-            rows=self.pricing.joint.graph(point).as_rows(),
-            task=self.specification.task,
-            data=bound["path"],
-            settings=overrides,
-            seed=evaluation_seed(self.specification.seed, point.id),
-            folder=str(self.model_folder(point.id)),
-            device=bound["device"],
-        )
-
-    def _bound_data(self) -> dict[str, Any]:
-        bound = self.store.bound_data()
-        if bound is None:
-            raise InputError("no data", where=f"study {self.specification.name}", remedy="Call Study.bind_data before Study.search")
-        return bound
-
-    def _check_failures(self) -> None:
-        rows = self.store.evaluations().values()
-        failed = [row for row in rows if row.state == FAILED]
-        allowed = self.specification.budget.failures * self.specification.budget.evaluations
-        if len(failed) > allowed:
-            raise EvaluationError(
-                f"{len(failed)} of {len(rows)} evaluations failed, more than the {allowed:.0f} allowed; the last: {failed[-1].error}",
-                where=f"study {self.specification.name}",
-                remedy="Correct the cause and run with --retry-failed, or raise budget.failures in the study file",
-            )
-
-    def _tell(self, strategy: Strategy, members: list[StoredDesign]) -> None:
-        rows = self.store.evaluations()
-        values = np.array([self.objective_values(design, rows[design.point.id]) for design in members])
-        strategy.tell(self.pricing.joint.space.indices(design.point for design in members), values)
-
     def objective_values(self, design: StoredDesign, evaluation: StoredEvaluation) -> list[float]:
         """Objectives in the study's order; all nan when the evaluation failed."""
         if evaluation.state != DONE:
@@ -245,33 +201,60 @@ class Study:
         kpis = self.evidence.kpis(design)
         return [evaluation.metrics[ACCURACY] if name == ACCURACY else kpis[name].value for name in self.specification.objectives]
 
+    def values_of(self, item: Evaluated) -> list[float]:
+        """Objectives of a design in the study's order, accuracy the mean over its seeds; all nan when it failed."""
+        values = self.objective_values(item.design, item.evaluation)
+        return [item.accuracy if name == ACCURACY and item.repeats else value for name, value in zip(self.specification.objectives, values, strict=True)]
+
     def evaluated(self) -> list[Evaluated]:
-        """Designs with a result or a failure, in the order they were asked."""
-        rows = self.store.evaluations()
-        ended = [(design, rows.get(design.point.id)) for design in self.store.designs()]
-        return [Evaluated(design, row) for design, row in ended if row is not None and row.state in (DONE, FAILED)]
+        """Designs with a full training that ended or failed, in the order they were asked."""
+        repeats: dict[str, list[float]] = {}
+        rows = self.store.all_evaluations()
+        for (design, fidelity, replicate), row in sorted(rows.items()):
+            if fidelity == FULL and replicate and row.state == DONE:
+                repeats.setdefault(design, []).append(row.metrics[ACCURACY])
+        ended = [(design, rows.get((design.point.id, FULL, 0))) for design in self.store.designs()]
+        found = [(design, row) for design, row in ended if row is not None and row.state in (DONE, FAILED)]
+        return [Evaluated(design, row, tuple(repeats.get(design.point.id, ())) if row.state == DONE else ()) for design, row in found]
+
+    def briefly_evaluated(self) -> list[Evaluated]:
+        """Designs that were trained below the full fidelity only, with the longest training that succeeded."""
+        rows, full = self.store.all_evaluations(), {item.id for item in self.evaluated()}
+        brief = {row.design: row for row in rows.values() if row.fidelity != FULL and row.state == DONE and row.design not in full}
+        return [Evaluated(design, brief[design.point.id]) for design in self.store.designs() if design.point.id in brief]
 
     def front(self) -> list[Evaluated]:
-        """Non-dominated designs by the study's objectives, the most accurate first; none that evidence shows beyond the limits."""
+        """Non-dominated designs by the study's objectives, the most accurate first; none that evidence shows beyond the limits.
+
+        Only full trainings count; where there are several of a design, their mean.
+        """
         least = self.specification.limits.get(ACCURACY, 0.0)
-        done = [item for item in self.evaluated() if item.evaluation.state == DONE and item.evaluation.metrics[ACCURACY] >= least]
+        done = [item for item in self.evaluated() if item.evaluation.state == DONE and item.accuracy >= least]
         done = [item for item in done if self.evidence.within_limits(self.evidence.kpis(item.design))]
         if not done:
             return []
-        values = np.array([self.objective_values(item.design, item.evaluation) for item in done])
+        values = np.array([self.values_of(item) for item in done])
         mask = non_dominated(values, np.array([objective.maximise for objective in self.pricing.problem.objectives]))
         chosen = [item for item, keep in zip(done, mask, strict=True) if keep]
-        return sorted(chosen, key=lambda item: (-item.evaluation.metrics[ACCURACY], item.id))
+        return sorted(chosen, key=lambda item: (-item.accuracy, item.id))
 
-    def find(self, prefix: str) -> Evaluated:
+    def find(self, prefix: str, *, brief: bool = False) -> Evaluated:
         """The evaluated design whose id begins with ``prefix``.
+
+        Args:
+            prefix: first digits of the id.
+            brief: look among the designs that were trained below the full fidelity only, too; they have no network.
 
         Raises:
             InputError: none or several do.
         """
-        found = [item for item in self.evaluated() if item.id.startswith(prefix)]
+        short = self.briefly_evaluated()
+        among = self.evaluated() + (short if brief else [])
+        found = [item for item in among if item.id.startswith(prefix)]
         if len(found) != 1 or not prefix:
             what = f"no evaluated design {prefix!r}" if not found or not prefix else f"{len(found)} designs begin with {prefix!r}"
+            if not found and prefix and any(item.id.startswith(prefix) for item in short):
+                what = f"design {prefix!r} was trained briefly only, and has no network"
             raise InputError(what, where=f"study {self.specification.name}", remedy="List them with `codesign front --all`")
         return found[0]
 
@@ -279,11 +262,12 @@ class Study:
         """Every figure of a design: accuracy where it was trained, test accuracy where it was verified, and its best-known KPIs."""
         figures: dict[str, Estimate] = {}
         if item.evaluation.state == DONE:
-            samples = self._bound_data()["validation"]
-            figures[ACCURACY] = _share(item.evaluation.metrics[ACCURACY], samples, Evidence.TRAINED, "validation split, one seed")
+            samples = self._runner.bound_data()["validation"]
+            source = {FULL: "one seed", SHORT: "short training"}.get(item.training, f"mean of {item.training}")
+            figures[ACCURACY] = share(item.accuracy, samples, Evidence.TRAINED, f"validation split, {source}")
         result = self.store.verifications("csim").get(item.id)
         if result is not None:
-            figures["test_accuracy"] = _share(result["metric_simulated"], result["samples"], Evidence.CSIM, "held-out test split, C simulation")
+            figures["test_accuracy"] = share(result["metric_simulated"], result["samples"], Evidence.CSIM, "held-out test split, C simulation")
         return figures | self.evidence.kpis(item.design)
 
     def add_evidence(self, design: str, kpi: str, value: float, evidence: Evidence | str, source: str) -> StoredEvidence:
@@ -323,14 +307,13 @@ class Study:
         bound = self.store.bound_data()
         return Path(bound["path"]) if bound and bound["path"] else None
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> AbstractContextManager[None]:
         """Record the seconds that the block takes, unless the process is killed in it."""
-        begin = time.monotonic()
-        try:
-            yield
-        finally:
-            self.store.log("stage", name=stage, seconds=time.monotonic() - begin)
+        return timed(self.store, stage)
+
+    def fidelity_counts(self) -> tuple[FidelityCount, ...]:
+        """What was spent on each fidelity, the cheapest first; nothing in a study without fidelities."""
+        return count_fidelities(self.specification, self.store.all_evaluations().values())
 
     def compute_seconds(self) -> dict[str, float]:
         """Seconds by stage, all runs of the study together."""
@@ -340,7 +323,7 @@ class Study:
         return total
 
     def counts(self) -> tuple[int, int]:
-        """Designs evaluated with success, and failed."""
+        """Designs evaluated in full with success, and failed."""
         states = [row.state for row in self.store.evaluations().values()]
         return states.count(DONE), states.count(FAILED)
 
@@ -350,16 +333,4 @@ class Study:
 
     def model_folder(self, design: str) -> Path:
         """Where a design's trained network is kept."""
-        return self.folder / "models" / design
-
-
-def _share(value: float, samples: int, evidence: Evidence, source: str) -> Estimate:
-    low, high = wilson_interval(value, samples)
-    return Estimate(value, "1", low, high, evidence, f"{source}, {samples} samples")
-
-
-def wilson_interval(share: float, samples: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a binomial share (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927), always containing the share."""
-    centre = (share + z * z / (2 * samples)) / (1 + z * z / samples)
-    half = z / (1 + z * z / samples) * float(np.sqrt(share * (1 - share) / samples + z * z / (4 * samples * samples)))
-    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
+        return model_folder(self.folder, design)

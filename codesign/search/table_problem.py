@@ -11,6 +11,7 @@ again): an evaluation gives the first of them, and all of them count for the tru
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from codesign.errors import InputError
 from codesign.search import pareto
 from codesign.search.problem import Constraint, Objective, Priced, SearchProblem
+from codesign.search.volume import Volume
 from codesign.space.design_space import DesignSpace, Indices
 from codesign.space.parameters import Half, Parameter, ParameterKind
 
@@ -149,11 +151,12 @@ class _Reader:
                 log = log and bool((prior[:, column] > 0.0).all())
                 error[:, column] = PRIOR_ERROR * (1.0 if log else prior[:, column].std())
             objectives.append(Objective(name, maximise=maximise, evaluated=True, log=log))
+        features = _totals(self._parameters, self._kinds, indices)
         position = {indices[row].tobytes(): row for row in first}
 
         def price(designs: Indices) -> Priced:
             rows = [position[design.tobytes()] for design in np.ascontiguousarray(designs, dtype=np.int16)]
-            return Priced(prior[rows], error[rows], np.empty((len(rows), 0)), np.ones(len(rows), dtype=np.bool_))
+            return Priced(prior[rows], error[rows], features[rows], np.ones(len(rows), dtype=np.bool_))
 
         return SearchProblem(
             space=DesignSpace([self._parameter(name, indices[:, column]) for column, name in enumerate(self._parameters)]),
@@ -161,10 +164,13 @@ class _Reader:
             price=price,
             listed=indices[first],
             constraints=tuple(Constraint(name.removeprefix("c_")) for name in self._limits),
+            volume=Volume(natural=True, observed=True),
         )
 
     def _parameter(self, name: str, indices: Indices) -> Parameter:
-        return Parameter(name.removeprefix("x_"), KINDS[self._kinds[name]], tuple(range(int(indices.max()) + 1)), Half.NETWORK)
+        domain, kind = range(int(indices.max()) + 1), KINDS[self._kinds[name]]
+        values = tuple(map(str, domain)) if kind is ParameterKind.CATEGORICAL else tuple(domain)
+        return Parameter(name.removeprefix("x_"), kind, values, Half.NETWORK)
 
     def _read(self) -> pa.Table:
         from pyarrow import ArrowException, parquet
@@ -222,3 +228,19 @@ class _Reader:
 
     def _wrong(self, what: str, remedy: str) -> InputError:
         return InputError(what, where=str(self._path), remedy=remedy)
+
+
+def _totals(names: Sequence[str], kinds: dict[str, str], indices: Indices) -> FloatArray:
+    """Features n x f of parameters that repeat: names that differ in a number only, as of the blocks of a network.
+
+    Each group gives the mean of its indices, or how often each category occurs.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for column, name in enumerate(names):
+        groups.setdefault((re.sub(r"\d+", "#", name), kinds[name]), []).append(column)
+    features = []
+    for (_, kind), columns in groups.items():
+        if len(columns) > 1:
+            values = indices[:, columns].astype(np.float64)
+            features += [values.mean(axis=1)] if kind == "ordinal" else [(values == category).mean(axis=1) for category in np.unique(values)]
+    return np.stack(features, axis=1) if features else np.empty((len(indices), 0))

@@ -35,6 +35,34 @@ evaluations = Table(
     PrimaryKeyConstraint("design", "replicate"),
 )
 
+# What a study with fidelities adds to the tables above; the version stays, because stores without them are whole.
+reduced_evaluations = Table(
+    "reduced_evaluations",
+    metadata,
+    Column("design", String(12), ForeignKey("designs.id"), nullable=False),
+    Column("fidelity", String(16), nullable=False),
+    Column("replicate", Integer, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("starts", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("metrics", Text),
+    Column("error", Text),
+    PrimaryKeyConstraint("design", "fidelity", "replicate"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("number", Integer, nullable=False, unique=True),
+    Column("batch", Integer, nullable=False),
+    Column("design", String(12), ForeignKey("designs.id"), nullable=False),
+    Column("fidelity", String(16), nullable=False),
+    Column("replicate", Integer, nullable=False),
+    PrimaryKeyConstraint("design", "fidelity", "replicate"),
+)
+
 verifications = Table(
     "verifications",
     metadata,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, delete, event, insert, inspect, select, update
+from sqlalchemy import URL, ColumnElement, Connection, Table, delete, insert, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -18,8 +18,13 @@ from codesign.errors import StoreError
 from codesign.estimate import Evidence, KpiReport
 from codesign.space.design_space import DesignPoint
 from codesign.store import rows, schema
+from codesign.store.connection import connect
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
+FULL = "full"
+"""Name of the fidelity that every study has: the whole training."""
+TrialKey = tuple[str, str, int]
+"""Design, fidelity and replicate."""
 RESTORE = "Restore the file from a copy, or move it away to begin again"
 
 
@@ -48,6 +53,7 @@ class StoredEvaluation:
         starts: how often it was begun; more than 1 after an interruption.
         metrics: numbers by name when done.
         error: the message when failed.
+        fidelity: `FULL`, or the name of a cheaper one.
     """
 
     design: str
@@ -57,6 +63,29 @@ class StoredEvaluation:
     starts: int
     metrics: Mapping[str, float]
     error: str | None
+    fidelity: str = FULL
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """One evaluation that a study with fidelities asked for.
+
+    Attributes:
+        design: its id.
+        fidelity: name of the fidelity.
+        replicate: number among the trials of this design and fidelity.
+        batch: number of the proposal round.
+    """
+
+    design: str
+    fidelity: str
+    replicate: int
+    batch: int
+
+    @property
+    def key(self) -> TrialKey:
+        """What no other trial has."""
+        return (self.design, self.fidelity, self.replicate)
 
 
 @dataclass(frozen=True)
@@ -92,7 +121,7 @@ class StudyStore:
     def __init__(self, url: str | URL, *, create: bool = True) -> None:
         self._url = make_url(url).render_as_string(hide_password=True)
         try:
-            self._engine = _connect(url)
+            self._engine = connect(url)
             with self._engine.begin() as connection:
                 if create:
                     schema.metadata.create_all(connection)
@@ -197,11 +226,17 @@ class StudyStore:
                 events.append((at, rows.read_event(kind, detail)))
         return events
 
-    def add_batch(self, batch: int, designs: Iterable[tuple[DesignPoint, KpiReport]], *, priced: int = 0) -> None:
+    def add_batch(self, batch: int, designs: Iterable[tuple[DesignPoint, KpiReport]], *, priced: int = 0, trials: Iterable[StoredTrial] = ()) -> None:
         """Record one round of proposals, and how many designs were priced to find them: all of it or nothing.
 
+        Args:
+            batch: number of the round.
+            designs: those that are new.
+            priced: designs priced since the last round.
+            trials: in a study with fidelities, the evaluations of the round, of new designs or known ones.
+
         Raises:
-            StoreError: a design is already there.
+            StoreError: a design or a trial is already there.
         """
         with self._transaction() as connection:
             number = len(connection.execute(select(schema.designs.c.id)).all())
@@ -218,6 +253,19 @@ class StudyStore:
                     )
                 )
                 number += 1
+            asked = len(connection.execute(select(schema.trials.c.number)).all()) if (trials := tuple(trials)) else 0
+            for order, trial in enumerate(trials, start=asked):
+                values = {"design": trial.design, "fidelity": trial.fidelity, "replicate": trial.replicate}
+                connection.execute(insert(schema.trials).values(number=order, batch=batch, **values))
+
+    def trials(self) -> list[StoredTrial]:
+        """Evaluations that a study with fidelities asked for, in their order; none in other studies."""
+        table = schema.trials
+        with self._transaction() as connection:
+            if not inspect(connection).has_table(table.name):
+                return []
+            found = connection.execute(select(table).order_by(table.c.number)).mappings().all()
+        return [StoredTrial(row["design"], row["fidelity"], row["replicate"], row["batch"]) for row in found]
 
     def designs(self) -> list[StoredDesign]:
         """All designs in the order they were asked."""
@@ -230,45 +278,59 @@ class StudyStore:
                 designs.append(StoredDesign(point=point, number=row["number"], batch=row["batch"], kpis=kpis))
         return designs
 
-    def start(self, design: str, seed: int, replicate: int = 0) -> None:
+    def start(self, design: str, seed: int, replicate: int = 0, *, fidelity: str = FULL) -> None:
         """Record that a training begins (or begins again after an interruption)."""
-        table = schema.evaluations
-        mine = (table.c.design == design) & (table.c.replicate == replicate)
+        table, mine = _evaluation(design, replicate, fidelity)
+        own = {} if fidelity == FULL else {"fidelity": fidelity}
         with self._transaction() as connection:
             again = connection.execute(update(table).where(mine, table.c.state == RUNNING).values(starts=table.c.starts + 1, started_at=time.time()))
             if again.rowcount == 0:
-                connection.execute(insert(table).values(design=design, replicate=replicate, state=RUNNING, seed=seed, starts=1, started_at=time.time()))
+                values = {"design": design, "replicate": replicate, "state": RUNNING, "seed": seed, "starts": 1, "started_at": time.time()}
+                connection.execute(insert(table).values(**values, **own))
 
-    def finish(self, design: str, metrics: Mapping[str, float], replicate: int = 0) -> None:
+    def finish(self, design: str, metrics: Mapping[str, float], replicate: int = 0, *, fidelity: str = FULL) -> None:
         """Record a result."""
-        self._end(design, replicate, state=DONE, metrics=json.dumps(dict(metrics)))
+        self._end(design, replicate, fidelity, state=DONE, metrics=json.dumps(dict(metrics)))
 
-    def fail(self, design: str, error: str, replicate: int = 0) -> None:
+    def fail(self, design: str, error: str, replicate: int = 0, *, fidelity: str = FULL) -> None:
         """Record a failure."""
-        self._end(design, replicate, state=FAILED, error=error)
+        self._end(design, replicate, fidelity, state=FAILED, error=error)
 
-    def _end(self, design: str, replicate: int, **values: Any) -> None:
-        table = schema.evaluations
-        mine = (table.c.design == design) & (table.c.replicate == replicate) & (table.c.state == RUNNING)
+    def _end(self, design: str, replicate: int, fidelity: str, **values: Any) -> None:
+        table, mine = _evaluation(design, replicate, fidelity)
         with self._transaction() as connection:
-            done = connection.execute(update(table).where(mine).values(finished_at=time.time(), **values))
+            done = connection.execute(update(table).where(mine, table.c.state == RUNNING).values(finished_at=time.time(), **values))
         if done.rowcount != 1:
             raise StoreError(f"design {design} has no running evaluation to end", where=self._url)
 
     def forget_failures(self) -> int:
         """Remove the failed evaluations, so that they are tried again; gives their number."""
         with self._transaction() as connection:
-            return connection.execute(delete(schema.evaluations).where(schema.evaluations.c.state == FAILED)).rowcount
+            tables = [table for table in (schema.evaluations, schema.reduced_evaluations) if inspect(connection).has_table(table.name)]
+            return sum(connection.execute(delete(table).where(table.c.state == FAILED)).rowcount for table in tables)
 
     def evaluations(self) -> dict[str, StoredEvaluation]:
-        """First replicate of each evaluated design, by design id."""
+        """First full training of each evaluated design, by design id."""
+        return {row.design: row for row in self._evaluations(schema.evaluations, schema.evaluations.c.replicate == 0)}
+
+    def all_evaluations(self) -> dict[TrialKey, StoredEvaluation]:
+        """Every evaluation at every fidelity, repeated trainings included."""
+        found = [*self._evaluations(schema.evaluations), *self._evaluations(schema.reduced_evaluations)]
+        return {(row.design, row.fidelity, row.replicate): row for row in found}
+
+    def _evaluations(self, table: Table, *conditions: ColumnElement[bool]) -> list[StoredEvaluation]:
+        """Rows of one of the two tables of evaluations; none where the store has no such table."""
         with self._transaction() as connection:
-            found = connection.execute(select(schema.evaluations).where(schema.evaluations.c.replicate == 0)).mappings().all()
-        evaluations = {}
+            if not inspect(connection).has_table(table.name):
+                return []
+            found = connection.execute(select(table).where(*conditions).order_by(table.c.started_at, table.c.design)).mappings().all()
+        evaluations = []
         for row in found:
-            with self._reading("evaluations", row["design"]):
+            fidelity = row.get("fidelity", FULL)
+            with self._reading(table.name, row["design"] if table is schema.evaluations else f"{row['design']} {fidelity}"):
                 metrics = rows.read_metrics(row["metrics"]) if row["state"] == DONE else {}
-            evaluations[row["design"]] = StoredEvaluation(row["design"], row["replicate"], row["state"], row["seed"], row["starts"], metrics, row["error"])
+            head = (row["design"], row["replicate"], row["state"], row["seed"], row["starts"])
+            evaluations.append(StoredEvaluation(*head, metrics, row["error"], fidelity))
         return evaluations
 
     def record_verification(self, design: str, level: str, result: Mapping[str, Any]) -> None:
@@ -321,16 +383,8 @@ class StudyStore:
         return evidence
 
 
-def _connect(url: str | URL) -> Engine:
-    """Engine with a write-ahead log and full synchronisation on SQLite: a committed row survives a kill, readers never block."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _record: object) -> None:
-            cursor = connection.cursor()
-            for statement in ("PRAGMA busy_timeout=10000", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"):
-                cursor.execute(statement)
-            cursor.close()
-
-    return engine
+def _evaluation(design: str, replicate: int, fidelity: str) -> tuple[Table, ColumnElement[bool]]:
+    """Table and condition of one evaluation."""
+    table = schema.evaluations if fidelity == FULL else schema.reduced_evaluations
+    mine = (table.c.design == design) & (table.c.replicate == replicate)
+    return (table, mine) if fidelity == FULL else (table, mine & (table.c.fidelity == fidelity))

@@ -1,104 +1,22 @@
-"""Cells, closed-form expected improvement, and the noisy batch version."""
+"""Noisy expected improvement for batches, with constraints that only an evaluation tells."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-import torch
-from botorch.acquisition.multi_objective.analytic import ExpectedHypervolumeImprovement
-from botorch.models.model import Model
-from botorch.posteriors.gpytorch import GPyTorchPosterior
-from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
-from gpytorch.distributions import MultitaskMultivariateNormal
+from numpy.typing import NDArray
 
-from codesign.search import pareto
-from codesign.search.acquisition import Cells, NoisyEhvi, designs_of, expected_hypervolume_improvement
+from codesign.search.acquisition import Limits, NoisyEhvi, designs_of, limit_designs
+from codesign.search.cells import expected_hypervolume_improvement
 from codesign.search.problem import Pool, SearchProblem
+from codesign.search.volume import Volume
 from codesign.surrogate.encoding import Encoding
 from codesign.surrogate.prior import Predictor
-from tests.search.toy_problem import evaluate, toy_problem
+from tests.search.toy_problem import Toy, evaluate, toy_problem
 
-FloatArray = np.ndarray
-
-
-def spread_front(rng: np.random.Generator, count: int, objectives: int) -> FloatArray:
-    directions = np.abs(rng.normal(size=(count, objectives)))
-    return np.asarray(1.0 - directions / np.linalg.norm(directions, axis=1, keepdims=True))
-
-
-def minimised_volume(points: FloatArray, reference: FloatArray) -> float:
-    return pareto.hypervolume(points, reference, np.zeros(len(reference), dtype=np.bool_))
-
-
-@pytest.mark.parametrize("objectives", [2, 3, 4, 5])
-def test_cells_are_disjoint_and_fill_what_the_front_leaves(objectives: int) -> None:
-    rng = np.random.default_rng(objectives)
-    points, reference = rng.random((12, objectives)), np.ones(objectives)
-    cells = Cells.of(points, reference)
-    inside = np.prod(cells.upper - np.maximum(cells.lower, 0.0), axis=1).sum()
-    assert inside + minimised_volume(points, reference) == pytest.approx(1.0, rel=1e-12)
-    probes = rng.random((500, objectives))
-    counts = ((probes[:, None] > cells.lower) & (probes[:, None] < cells.upper)).all(axis=2).sum(axis=1)
-    dominated = (points[None] < probes[:, None]).all(axis=2).any(axis=1)
-    np.testing.assert_array_equal(counts, ~dominated)
-
-
-def test_points_beyond_the_reference_change_nothing() -> None:
-    cells = Cells.of(np.array([[2.0, 0.1], [0.5, 0.5]]), np.ones(2))
-    assert expected_hypervolume_improvement(np.zeros((1, 2)), np.zeros((1, 2)), cells)[0] == pytest.approx(0.75)
-
-
-@pytest.mark.parametrize("objectives", [2, 3, 4])
-def test_certain_candidates_gain_exactly_the_hypervolume_difference(objectives: int) -> None:
-    rng = np.random.default_rng(objectives)
-    points, reference = spread_front(rng, 10, objectives), np.full(objectives, 1.1)
-    candidates = rng.uniform(-0.2, 1.2, size=(40, objectives))
-    gain = expected_hypervolume_improvement(candidates, np.zeros_like(candidates), Cells.of(points, reference))
-    before = minimised_volume(points, reference)
-    expected = [minimised_volume(np.vstack([points, candidate]), reference) - before for candidate in candidates]
-    np.testing.assert_allclose(gain, expected, atol=1e-12)
-    assert (gain == 0.0).any() and (gain > 0.0).any()
-
-
-def test_expected_gain_equals_monte_carlo() -> None:
-    rng = np.random.default_rng(0)
-    points, reference = spread_front(rng, 8, 3), np.full(3, 1.1)
-    cells = Cells.of(points, reference)
-    mean, std = np.array([[0.3, 0.2, 0.4]]), np.array([[0.15, 0.0, 0.3]])
-    draws = mean + std * rng.standard_normal((20_000, 3))
-    gains = expected_hypervolume_improvement(draws, np.zeros_like(draws), cells)
-    closed = expected_hypervolume_improvement(mean, std, cells)[0]
-    assert closed == pytest.approx(gains.mean(), abs=4.0 * gains.std() / np.sqrt(len(gains)))
-
-
-class FixedNormal(Model):
-    """A BoTorch model that predicts its input: means, then standard deviations."""
-
-    num_outputs = 3
-
-    def posterior(self, X: torch.Tensor, **_: object) -> GPyTorchPosterior:
-        mean, std = X[..., :3], X[..., 3:]
-        return GPyTorchPosterior(MultitaskMultivariateNormal(mean, torch.diag_embed(std.flatten(-2).square())))
-
-
-def test_expected_gain_equals_botorch() -> None:
-    rng = np.random.default_rng(1)
-    points, reference = spread_front(rng, 12, 3), np.full(3, 1.1)
-    mean, std = rng.uniform(0.0, 1.0, size=(30, 3)), rng.uniform(0.01, 0.3, size=(30, 3))
-    partitioning = FastNondominatedPartitioning(ref_point=torch.tensor(-reference), Y=torch.tensor(-points))
-    theirs = ExpectedHypervolumeImprovement(FixedNormal(), ref_point=(-reference).tolist(), partitioning=partitioning)
-    with torch.no_grad():
-        expected = theirs(torch.tensor(np.concatenate([-mean, std], axis=1)).unsqueeze(1)).numpy()
-    np.testing.assert_allclose(expected_hypervolume_improvement(mean, std, Cells.of(points, reference)), expected, rtol=1e-9, atol=1e-12)
-
-
-def test_uncertainty_vanishes_continuously() -> None:
-    points, reference = spread_front(np.random.default_rng(2), 6, 2), np.full(2, 1.1)
-    cells, mean = Cells.of(points, reference), np.full((1, 2), 0.2)
-    small = expected_hypervolume_improvement(mean, np.full((1, 2), 1e-9), cells)
-    np.testing.assert_allclose(small, expected_hypervolume_improvement(mean, np.zeros((1, 2)), cells), rtol=1e-6)
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,15 +29,25 @@ class Noisy:
     rest: Pool
 
 
-def noisy(count: int = 30, samples: int = 8) -> Noisy:
-    problem = toy_problem()
+def over(problem: SearchProblem, pool: Pool) -> FloatArray:
+    """How far (k,) the weights of designs are above the middle of what there is."""
+    return np.log(Toy(problem.space, pool.indices).weights) - 9.0
+
+
+def noisy(count: int = 30, samples: int = 8, *, volume: Volume | None = None, limited: bool = False, hold: bool = True) -> Noisy:
+    problem = replace(toy_problem(), volume=Volume() if volume is None else volume)
     pool = problem.pool(problem.space.sample(200, np.random.default_rng(3)))
     pool = pool.rows(pool.priced.feasible)
     told, rest = pool.rows(np.arange(count)), pool.rows(np.arange(count, len(pool)))
     measured = evaluate(problem, told.indices)
     predictor = Predictor(Encoding.build(problem.space, problem.objectives[0].half), designs_of(problem, told, 0), measured[:, 0], log=False)
     values = problem.to_model(measured)
-    acquisition = NoisyEhvi(problem, [predictor, None, None], told, values, values.max(axis=0), samples=samples, rng=np.random.default_rng(4))
+    limits = None
+    if limited:
+        excess = over(problem, told)
+        limits = Limits([Predictor(Encoding.build(problem.space), limit_designs(told), excess, log=False)], (excess <= 0.0) & hold)
+    rng = np.random.default_rng(4)
+    acquisition = NoisyEhvi(problem, [predictor, None, None], told, values, values.max(axis=0), samples=samples, rng=rng, limits=limits)
     return Noisy(problem, acquisition, told, rest)
 
 
@@ -140,7 +68,7 @@ def test_score_is_the_mean_over_posterior_samples() -> None:
     means, std = acquisition.moments(rest)
     single = [expected_hypervolume_improvement(mean, std, cells) for mean, cells in zip(means, acquisition._cells, strict=True)]
     np.testing.assert_allclose(acquisition.scores(rest), np.mean(single, axis=0), rtol=1e-12)
-    np.testing.assert_allclose(acquisition.scores(rest, samples=1), single[0], rtol=1e-12)
+    np.testing.assert_allclose(acquisition.scores(rest, screening=True), np.mean(single[:2], axis=0), rtol=1e-12)
 
 
 def test_a_believed_design_and_its_twin_gain_nothing_more() -> None:
@@ -173,3 +101,72 @@ def test_without_a_predictor_one_sample_is_enough() -> None:
     acquisition = NoisyEhvi(problem, [None, None, None], pool, values, values.max(axis=0), samples=8, rng=np.random.default_rng(0))
     assert acquisition.samples == 1
     assert acquisition.scores(pool).max() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_where_the_values_told_count_there_is_one_front_and_predictions_scatter() -> None:
+    latent, settled = noisy(), noisy(volume=Volume(observed=True))
+    assert settled.acquisition.samples == 1
+    values = settled.problem.to_model(evaluate(settled.problem, settled.told.indices))
+    np.testing.assert_allclose(settled.acquisition.told[0], values)
+    mean, std = settled.acquisition.moments(settled.told)
+    assert (std[:, 0] >= 0.005).all()
+    assert mean.shape == (1, 30, 3)
+    assert not np.allclose(latent.acquisition.told[0], values)
+
+
+def test_natural_volume_is_what_gains_are_counted_in() -> None:
+    case = noisy(volume=Volume(natural=True, observed=True))
+    acquisition, rest = case.acquisition, case.rest
+    means, std = acquisition.moments(rest)
+    draws = means[0] + std * np.random.default_rng(0).standard_normal((2000, 1, 3))
+    best = int(np.argmax(acquisition.scores(rest)))
+    gains = expected_hypervolume_improvement(draws[:, best], np.zeros((2000, 3)), acquisition._cells[0], case.problem.axes)
+    assert acquisition.scores(rest)[best] == pytest.approx(gains.mean(), abs=4.0 * gains.std() / np.sqrt(len(gains)))
+
+
+def test_a_belief_with_noise_keeps_some_uncertainty() -> None:
+    case = noisy(volume=Volume(observed=True))
+    acquisition, one = case.acquisition, case.rest.rows(np.array([0]))
+    mean, before = acquisition.moments(one)
+    acquisition.believe(one)
+    again, after = acquisition.moments(one)
+    np.testing.assert_allclose(again, mean, rtol=1e-9)
+    assert 0.0 < after[0, 0] < before[0, 0]
+
+
+def test_probability_of_feasibility_follows_the_constraint() -> None:
+    case = noisy(count=60, limited=True)
+    probability, excess = case.acquisition.feasibility(case.rest), over(case.problem, case.rest)
+    assert probability[excess > 0.3].mean() < 0.3
+    assert probability[excess < -0.3].mean() > 0.7
+    free = noisy(count=60).acquisition.feasibility(case.rest)
+    np.testing.assert_array_equal(free, 1.0)
+
+
+def test_designs_that_break_a_constraint_are_not_on_the_front() -> None:
+    case, free = noisy(count=60, limited=True), noisy(count=60)
+    held = int((over(case.problem, case.told) <= 0.0).sum())
+    assert case.acquisition.told.shape[1] == held < free.acquisition.told.shape[1] == 60
+
+
+def test_while_nothing_holds_the_constraints_feasibility_is_all_that_counts() -> None:
+    case = noisy(count=60, limited=True, hold=False)
+    np.testing.assert_array_equal(case.acquisition.scores(case.rest), case.acquisition.feasibility(case.rest))
+
+
+def test_a_belief_that_breaks_a_constraint_shields_nothing() -> None:
+    case = noisy(count=60, limited=True)
+    worst = int(np.argmin(case.acquisition.feasibility(case.rest)))
+    cells = case.acquisition._cells
+    case.acquisition.believe(case.rest.rows(np.array([worst])))
+    assert case.acquisition._cells is cells
+
+
+def test_caution_widens_what_is_predicted_but_not_what_is_priced() -> None:
+    case = noisy()
+    mean, std = case.acquisition.moments(case.rest)
+    case.acquisition.caution = 3.0
+    again, wide = case.acquisition.moments(case.rest)
+    np.testing.assert_allclose(wide, 3.0 * std)
+    np.testing.assert_array_equal(again, mean)
+    assert (wide[:, 1:] == 0.0).all()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from codesign.search.candidates import RandomSource, keys
-from codesign.search.initial import initial_design
+from codesign.search.initial import UNINFORMED, initial_design
+from codesign.search.pareto import non_dominated
 from codesign.search.problem import SearchProblem
 from codesign.space.design_space import Indices
-from tests.search.toy_problem import Toy, toy_problem
+from tests.search.toy_problem import toy_problem
 
 
 def design(problem: SearchProblem, count: int = 16, seed: int = 0) -> Indices:
@@ -42,10 +45,21 @@ def test_half_of_it_lies_near_the_front_of_the_prices() -> None:
     assert (~beaten).sum() >= 8
 
 
-def test_without_prices_it_still_spreads() -> None:
+def test_without_prices_a_few_random_designs_will_do() -> None:
     problem = toy_problem(objectives=2, prior=False, latency_evaluated=True)
-    weights = Toy(problem.space, design(problem)).weights
-    assert np.ptp(np.log(weights)) > 3.0
+    unknown = replace(problem, price=lambda indices: replace(problem.price(indices), prior=np.full((len(indices), 2), np.nan)))
+    assert len(design(unknown)) == UNINFORMED
+    assert len(design(unknown, count=4)) == 4
+
+
+def test_a_table_is_looked_up_rather_than_evolved() -> None:
+    problem = toy_problem()
+    table = problem.pool(problem.space.sample(300, np.random.default_rng(0)))
+    table = table.rows(table.priced.feasible)
+    rows = design(replace(problem, listed=table.indices))
+    assert set(keys(rows)) <= set(keys(table.indices))
+    front = table.indices[non_dominated(table.priced.prior, problem.maximise)]
+    assert len(set(keys(rows)) & set(keys(front))) >= min(8, len(front))
 
 
 def test_a_tiny_space_gives_what_it_has() -> None:

@@ -15,7 +15,7 @@ from codesign.network.tasks.registry import load_task
 from codesign.report.collect import collect
 from codesign.search.engine import Outcome
 from codesign.search.pricing import Pricing
-from codesign.search.study import wilson_interval
+from codesign.search.shares import wilson_interval
 from tests.search.evidence_study import SPECIFICATION, evaluated_study
 
 CSIM = {

@@ -16,7 +16,7 @@ from codesign.estimate import Estimate, Evidence
 from codesign.kpi.evaluate import KPI_UNITS
 from codesign.space.design_space import DesignPoint
 from codesign.store.lock import exclusive
-from codesign.store.study_store import DONE, FAILED, RUNNING, StoredEvidence, StudyStore
+from codesign.store.study_store import DONE, FAILED, RUNNING, StoredEvidence, StoredTrial, StudyStore
 
 KPIS = {name: Estimate.relative(10.0, unit, 0.1, Evidence.ANALYTIC, "model") for name, unit in KPI_UNITS.items()}
 CSIM = {
@@ -259,3 +259,37 @@ def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InputError, match="cannot be written"), exclusive(tmp_path / "file" / "study" / "lock"):
         pass
+
+
+def test_trials_come_back_in_order_and_a_round_is_recorded_whole_or_not_at_all(store: StudyStore) -> None:
+    first, second = point(1).id, point(2).id
+    store.add_batch(0, [(point(1), KPIS), (point(2), KPIS)], trials=[StoredTrial(second, "short", 0, 0), StoredTrial(first, "short", 0, 0)])
+    store.add_batch(1, [], trials=[StoredTrial(second, "full", 0, 1)])
+    store.add_batch(2, [(point(3), KPIS)], trials=[StoredTrial(second, "full", 1, 2), StoredTrial(point(3).id, "full", 0, 2)])
+    keys = [(second, "short", 0), (first, "short", 0), (second, "full", 0), (second, "full", 1), (point(3).id, "full", 0)]
+    assert [trial.key for trial in store.trials()] == keys
+    assert [trial.batch for trial in store.trials()] == [0, 0, 1, 2, 2]
+    with pytest.raises(StoreError):
+        store.add_batch(3, [(point(4), KPIS)], trials=[StoredTrial(point(4).id, "short", 0, 3), StoredTrial(second, "full", 1, 3)])
+    assert [trial.key for trial in store.trials()] == keys
+    assert len(store.designs()) == 3
+
+
+def test_evaluations_are_kept_by_fidelity_and_replicate(store: StudyStore) -> None:
+    store.add_batch(0, [(point(1), KPIS)])
+    design = point(1).id
+    for fidelity, replicate, accuracy in (("short", 0, 0.4), ("full", 0, 0.6), ("full", 1, 0.7)):
+        store.start(design, 3, replicate, fidelity=fidelity)
+        store.finish(design, {"accuracy": accuracy}, replicate, fidelity=fidelity)
+    assert {key: row.metrics["accuracy"] for key, row in store.all_evaluations().items()} == {
+        (design, "short", 0): 0.4,
+        (design, "full", 0): 0.6,
+        (design, "full", 1): 0.7,
+    }
+    assert {name: row.metrics["accuracy"] for name, row in store.evaluations().items()} == {design: 0.6}
+    store.start(design, 3, 1, fidelity="short")
+    store.fail(design, "diverged", 1, fidelity="short")
+    assert store.forget_failures() == 1
+    assert len(store.all_evaluations()) == 3
+    with pytest.raises(StoreError, match="no running evaluation"):
+        store.finish(design, {"accuracy": 0.9}, fidelity="short")
