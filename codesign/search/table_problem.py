@@ -4,6 +4,9 @@ Columns: ``x_<name>`` (integers, an index into the parameter's domain), ``y_<nam
 constraint, held where it is at most 0) and ``p_<name>`` (a cheap prior of ``y_<name>``). The schema's metadata hold two
 JSON objects: ``kinds`` (``ordinal`` or ``categorical`` by x column) and ``directions`` (``min`` or ``max`` by y column).
 
+A share of 1 that is to be as large as possible (an accuracy) is told to strategies as what it falls short by: its scatter
+is large where it is low and small near 1, and on the logarithm of the shortfall it is even. Volumes are the same.
+
 Notation: ``n`` rows, ``d`` parameters, ``m`` objectives, ``c`` constraints. A design may stand in several rows (measured
 again): an evaluation gives the first of them, and all of them count for the true front.
 """
@@ -42,6 +45,8 @@ LARGEST_FILE = 1 << 28
 # One standard deviation of a prior that the table says no error of: relative where the objective is positive, else a share
 # of the prior's own spread.
 PRIOR_ERROR = 0.3
+SHORTFALL_MARGIN = 0.01
+"""The shortfall of a share y is 1 + this - y, so that it is positive at 1."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class TableProblem:
     Attributes:
         problem: what a strategy sees; `SearchProblem.listed` are the distinct designs.
         indices: n x d.
-        values: n x m, natural units.
+        values: n x m as strategies are told them: natural units, shares of 1 as their shortfall.
         limits: n x c.
     """
 
@@ -136,18 +141,26 @@ class _Reader:
         for name, spread in zip(chosen, np.ptp(values[feasible], axis=0), strict=True):
             if spread == 0.0:
                 raise self._wrong(f"y_{name} is the same in every feasible row", "Choose other objectives")
-        return TableProblem(self._problem(chosen, indices, values), indices, values, limits)
+        shares = np.array([self._is_share(name, column) for name, column in zip(chosen, values.T, strict=True)])
+        values = np.where(shares, 1.0 + SHORTFALL_MARGIN - values, values)
+        return TableProblem(self._problem(chosen, indices, values, shares), indices, values, limits)
 
-    def _problem(self, chosen: Sequence[str], indices: Indices, values: FloatArray) -> SearchProblem:
-        """What a strategy sees: designs and priors. Of the values it learns which objectives are positive."""
+    def _is_share(self, name: str, values: FloatArray) -> bool:
+        """Whether an objective is maximised and lies between 0 and 1 throughout."""
+        return DIRECTIONS[self._directions[f"y_{name}"]] and bool((values >= 0.0).all() and (values <= 1.0).all())
+
+    def _problem(self, chosen: Sequence[str], indices: Indices, values: FloatArray, shares: NDArray[np.bool_]) -> SearchProblem:
+        """What a strategy sees: designs and priors. Of the values it learns which objectives are positive and which are shares."""
         first = np.sort(np.unique(indices, axis=0, return_index=True)[1])
         objectives = []
         prior, error = np.full((len(indices), len(chosen)), np.nan), np.full((len(indices), len(chosen)), np.nan)
         for column, name in enumerate(chosen):
-            maximise = DIRECTIONS[self._directions[f"y_{name}"]]
+            maximise = DIRECTIONS[self._directions[f"y_{name}"]] and not shares[column]
             log = not maximise and bool((values[:, column] > 0.0).all())
             if f"p_{name}" in self._table.schema.names:
                 prior[:, column] = self._numbers(f"p_{name}")
+                if shares[column]:
+                    prior[:, column] = 1.0 + SHORTFALL_MARGIN - prior[:, column]
                 log = log and bool((prior[:, column] > 0.0).all())
                 error[:, column] = PRIOR_ERROR * (1.0 if log else prior[:, column].std())
             objectives.append(Objective(name, maximise=maximise, evaluated=True, log=log))

@@ -20,21 +20,24 @@ FloatArray = NDArray[np.float64]
 LENGTH_LOCATION = math.sqrt(2.0)
 LENGTH_SCALE = math.sqrt(3.0)
 
-SCALARS = ("parameter_variance", "feature_variance", "linear_variance", "noise")
+SCALARS = ("parameter_variance", "local_variance", "feature_variance", "linear_variance", "noise")
+VARIANCES = len(SCALARS) - 1
 # Location and standard deviation of the log of each, for targets of unit variance; the noise prior is BoTorch's.
 SCALAR_PRIORS = {
     "parameter_variance": (-0.5, 1.0),
+    "local_variance": (-2.5, 1.0),
     "feature_variance": (-1.0, 1.0),
     "linear_variance": (-2.0, 1.5),
     "noise": (-4.0, 1.0),
 }
 SCALAR_BOUNDS = {
     "parameter_variance": (-9.0, 4.0),
+    "local_variance": (-13.0, 2.0),
     "feature_variance": (-9.0, 4.0),
     "linear_variance": (-12.0, 4.0),
     "noise": (-13.0, 2.0),
 }
-LENGTH_BOUNDS = (-3.5, 8.0)
+LENGTH_BOUNDS = (-3.5, 12.0)
 
 
 @dataclass(frozen=True)

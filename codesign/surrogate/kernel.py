@@ -2,7 +2,11 @@
 
 Notation: an input row is ``[embedded (D) | features (f) | basis (p)]``.
 
-    k(x, x') = v_1 Matern52(embedded) + v_2 Matern52(features) + v_3 <features, features'> + `BASIS_VARIANCE` <basis, basis'>
+    k(x, x') = v_1 Matern52(embedded) + v_2 Matern52(`LOCALITY` embedded) + v_3 Matern52(features) + v_4 <features, features'>
+             + `BASIS_VARIANCE` <basis, basis'>
+
+The second term shares the length scales of the first: it is what designs that agree in every parameter that matters have in
+common beyond the smooth trend, such as the luck of one training that several accelerators share.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from gpytorch.priors import LogNormalPrior
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codesign.surrogate.hyperparameters import Layout
-from codesign.surrogate.marginal_likelihood import BASIS_VARIANCE, ROOT5, TrainingSet
+from codesign.surrogate.hyperparameters import VARIANCES, Layout
+from codesign.surrogate.marginal_likelihood import BASIS_VARIANCE, LOCALITY, ROOT5, TrainingSet
 
 FloatArray = NDArray[np.float64]
 
@@ -25,8 +29,11 @@ def _positive() -> Positive:
     return Positive(transform=torch.exp, inv_transform=torch.log)
 
 
-def _matern52(first: Tensor, second: Tensor) -> Tensor:
-    distance2 = torch.cdist(first, second, compute_mode="use_mm_for_euclid_dist").square()
+def _squared_distance(first: Tensor, second: Tensor) -> Tensor:
+    return torch.cdist(first, second, compute_mode="use_mm_for_euclid_dist").square()
+
+
+def _matern52(distance2: Tensor) -> Tensor:
     root = ROOT5 * distance2.clamp_min(1e-30).sqrt()
     return (1.0 + root + (5.0 / 3.0) * distance2) * torch.exp(-root)
 
@@ -45,7 +52,7 @@ class DesignKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # gpytorch s
         self.width = len(group)
         self.register_buffer("group", torch.as_tensor(group, dtype=torch.int64))
         locations, scales = torch.from_numpy(layout.locations()), torch.from_numpy(layout.scales())
-        split = {"lengths": slice(0, layout.lengths), "variances": slice(layout.lengths, layout.lengths + 3)}
+        split = {"lengths": slice(0, layout.lengths), "variances": slice(layout.lengths, layout.lengths + VARIANCES)}
         for name, part in split.items():
             self.register_parameter(f"raw_{name}", torch.nn.Parameter(locations[part].clone()))
             self.register_constraint(f"raw_{name}", _positive())
@@ -59,23 +66,24 @@ class DesignKernel(gpytorch.kernels.Kernel):  # type: ignore[misc]  # gpytorch s
 
     @property
     def variances(self) -> Tensor:
-        """Variances of the two Matern terms and of the linear term."""
+        """Variances of the Matern term of the parameters, the local term, the Matern term of the features, the linear term."""
         variances: Tensor = torch.exp(self.raw_variances)
         return variances
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object) -> Tensor:
         """Covariance n x n' of input rows, or its diagonal (n,)."""
-        own, physical, linear = self.variances
+        own, near, physical, linear = self.variances
         end = self.width + self.layout.features
         if diag:
             products: Tensor = linear * (x1 * x2)[..., self.width : end].sum(-1) + BASIS_VARIANCE * (x1 * x2)[..., end:].sum(-1)
-            diagonal: Tensor = own + physical + products
+            diagonal: Tensor = own + near + physical + products
             return diagonal
         lengths = torch.cat([self.lengths[: self.layout.parameters][self.group], self.lengths[self.layout.parameters :]])
         scaled1, scaled2 = x1[..., :end] / lengths, x2[..., :end] / lengths
         features1, features2 = x1[..., self.width : end], x2[..., self.width : end]
-        result: Tensor = own * _matern52(scaled1[..., : self.width], scaled2[..., : self.width])
-        result = result + physical * _matern52(scaled1[..., self.width :], scaled2[..., self.width :])
+        distance2 = _squared_distance(scaled1[..., : self.width], scaled2[..., : self.width])
+        result: Tensor = own * _matern52(distance2) + near * _matern52(LOCALITY**2 * distance2)
+        result = result + physical * _matern52(_squared_distance(scaled1[..., self.width :], scaled2[..., self.width :]))
         result = result + linear * features1 @ features2.mT
         result = result + BASIS_VARIANCE * x1[..., end:] @ x2[..., end:].mT
         return result

@@ -30,6 +30,8 @@ FloatArray = NDArray[np.float64]
 
 BASIS_VARIANCE = 4.0
 ROOT5 = math.sqrt(5.0)
+# Length scales of the smooth term over those of the local one: the next value of a parameter that matters is far away in it.
+LOCALITY = 20.0
 MAX_STEPS = 100
 # Rows that hyperparameters are fitted to.
 MOST_ROWS = 400
@@ -94,15 +96,26 @@ class TrainingSet:
         return np.asarray(BASIS_VARIANCE * self.basis @ self.basis.T)
 
 
-def matern52(scaled: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
-    """Matern 5/2 covariance n x n of scaled coordinates, and its derivative in the squared distance."""
+def squared_distance(scaled: FloatArray) -> FloatArray:
+    """Squared distances n x n of scaled coordinates."""
     squares = np.einsum("ij,ij->i", scaled, scaled)
     distance2 = np.maximum(squares[:, None] + squares[None, :] - 2.0 * (scaled @ scaled.T), 0.0)
     np.fill_diagonal(distance2, 0.0)
+    return np.asarray(distance2)
+
+
+def matern52(distance2: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
+    """Matern 5/2 covariance n x n of squared distances, and its derivative in them."""
     root = ROOT5 * np.sqrt(distance2)
     decay = variance * np.exp(-root)
     slope = (1.0 + root) * decay
     return slope + (5.0 / 3.0) * distance2 * decay, (-5.0 / 6.0) * slope
+
+
+def local(distance2: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
+    """`matern52` at length scales `LOCALITY` times shorter."""
+    value, slope = matern52(LOCALITY**2 * distance2, variance)
+    return value, LOCALITY**2 * slope
 
 
 def _length_gradient(weights: FloatArray, slope: FloatArray, scaled: FloatArray) -> FloatArray:
@@ -126,12 +139,14 @@ def objective(theta: FloatArray, data: TrainingSet) -> tuple[float, FloatArray]:
     """
     layout, count = data.layout, len(data.targets)
     lengths, scalars = np.exp(theta[: layout.lengths]), np.exp(theta[layout.lengths :])
-    parameter_variance, feature_variance, linear_variance, noise = scalars
+    parameter_variance, local_variance, feature_variance, linear_variance, noise = scalars
     coordinates = data.embedded / lengths[data.group]
     physical = data.features / lengths[layout.parameters :]
-    own, own_slope = matern52(coordinates, parameter_variance)
-    smooth, smooth_slope = matern52(physical, feature_variance)
-    covariance = own + smooth + linear_variance * data.linear + data.fixed
+    distance2 = squared_distance(coordinates)
+    own, own_slope = matern52(distance2, parameter_variance)
+    near, near_slope = local(distance2, local_variance)
+    smooth, smooth_slope = matern52(squared_distance(physical), feature_variance)
+    covariance = own + near + smooth + linear_variance * data.linear + data.fixed
     share = np.ones(count) if data.replicates is None else data.replicates.share
     covariance[np.diag_indices(count)] += noise * share
     try:
@@ -144,10 +159,11 @@ def objective(theta: FloatArray, data: TrainingSet) -> tuple[float, FloatArray]:
     weights = 0.5 * (inverse - np.outer(alpha, alpha))
     gradient = np.concatenate(
         [
-            np.bincount(data.group, _length_gradient(weights, own_slope, coordinates), minlength=layout.parameters),
+            np.bincount(data.group, _length_gradient(weights, own_slope + near_slope, coordinates), minlength=layout.parameters),
             _length_gradient(weights, smooth_slope, physical),
             [
                 np.vdot(weights, own),
+                np.vdot(weights, near),
                 np.vdot(weights, smooth),
                 linear_variance * np.vdot(weights, data.linear),
                 noise * (np.diagonal(weights) @ share),

@@ -46,7 +46,7 @@ def test_a_table_becomes_a_problem(tmp_path: Path) -> None:
     assert [parameter.name for parameter in problem.space.parameters] == ["width0", "width1", "kind"]
     assert [parameter.kind for parameter in problem.space.parameters] == [ParameterKind.ORDINAL, ParameterKind.ORDINAL, ParameterKind.CATEGORICAL]
     assert [(one.name, one.maximise, one.log, one.evaluated) for one in problem.objectives] == [
-        ("accuracy", True, False, True),
+        ("accuracy", False, True, True),
         ("latency", False, True, True),
         ("power", False, False, True),
     ]
@@ -83,9 +83,22 @@ def test_an_evaluation_gives_the_first_of_several_measurements(tmp_path: Path) -
 def test_the_true_front_is_of_all_feasible_rows(tmp_path: Path) -> None:
     table = read_table_problem(write(tmp_path / "t.parquet"))
     np.testing.assert_array_equal(table.feasible, [True, True, True, False, True])
-    np.testing.assert_array_equal(table.reference, [0.5, 4.0, 3.0])
-    maximise = np.array([True, False, False])
-    assert table.true_hypervolume == pytest.approx(pareto.hypervolume(table.values[[0, 1, 2, 4]], table.reference, maximise))
+    np.testing.assert_allclose(table.reference, [0.51, 4.0, 3.0])
+    natural = np.array([columns()["y_accuracy"], columns()["y_latency"], columns()["y_power"]], dtype=np.float64).T
+    volume = pareto.hypervolume(natural[[0, 1, 2, 4]], np.array([0.5, 4.0, 3.0]), np.array([True, False, False]))
+    assert table.true_hypervolume == pytest.approx(volume)
+
+
+def test_a_share_is_told_as_what_it_falls_short_by(tmp_path: Path) -> None:
+    """Prior and value alike; a maximised quantity that leaves 0 to 1 is told as it is, and so is a share to be minimised."""
+    table = read_table_problem(write(tmp_path / "t.parquet", columns() | {"p_accuracy": [0.4, 0.6, 0.7, 1.0, 0.9]}))
+    np.testing.assert_allclose(table.values[:, 0], [0.51, 0.31, 0.21, 0.02, 0.11])
+    np.testing.assert_allclose(table.problem.price(table.indices).prior[:4, 0], [0.61, 0.41, 0.31, 0.01])
+    percent = read_table_problem(write(tmp_path / "p.parquet", columns() | {"y_accuracy": [50.0, 70.0, 80.0, 99.0, 90.0]}))
+    assert percent.problem.objectives[0].maximise
+    np.testing.assert_array_equal(percent.values[:, 0], [50.0, 70.0, 80.0, 99.0, 90.0])
+    power = read_table_problem(write(tmp_path / "s.parquet", columns() | {"y_power": [0.1, 0.2, 0.3, 0.4, 0.5]}))
+    np.testing.assert_array_equal(power.values[:, 2], [0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def test_the_curve_counts_feasible_designs_only(tmp_path: Path) -> None:
@@ -101,7 +114,7 @@ def test_the_curve_counts_feasible_designs_only(tmp_path: Path) -> None:
 def test_objectives_are_chosen_in_order(tmp_path: Path) -> None:
     table = read_table_problem(write(tmp_path / "t.parquet"), ["latency", "accuracy"])
     assert [objective.name for objective in table.problem.objectives] == ["latency", "accuracy"]
-    np.testing.assert_array_equal(table.values[0], [1.0, 0.5])
+    np.testing.assert_allclose(table.values[0], [1.0, 0.51])
 
 
 def without(*names: str) -> dict[str, object]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from codesign.estimate import Evidence
+from codesign.space.design_space import DesignSpace, Indices
+from codesign.space.parameters import Half, ordinal
 from codesign.surrogate.encoding import Encoding
 from codesign.surrogate.prior import MIN_EVIDENCE, Designs, Mean, Predictor
 from tests.search.toy_problem import Toy, toy_space
@@ -120,3 +124,28 @@ def test_a_log_target_must_be_positive() -> None:
     told = designs(6)
     with pytest.raises(ValueError, match="must be positive, got -1"):
         Predictor(ENCODING, told, np.array([1.0, 2.0, -1.0, 3.0, 4.0, 5.0]), log=True)
+
+
+def test_luck_that_rows_share_is_not_taken_for_skill() -> None:
+    """One training serves several accelerators: rows repeat its value exactly, and still other networks scatter."""
+    rng = np.random.default_rng(0)
+    space = DesignSpace(
+        [ordinal(f"net.p{number}", (1, 2, 3, 4), Half.NETWORK) for number in range(4)] + [ordinal("array.rows", (1, 2, 3, 4), Half.ACCELERATOR)]
+    )
+    networks = np.array(list(itertools.product(range(4), repeat=4)), dtype=np.int16)
+    luck = rng.normal(scale=0.3, size=len(networks))
+    truth = networks[:, 0] + 0.5 * networks[:, 1] + luck
+    order = rng.permutation(len(networks))
+    seen, unseen = order[:40], order[40:]
+    rows = np.repeat(seen, 2)
+    told = np.hstack([networks[rows], np.tile([[0], [3]], (40, 1))]).astype(np.int16)
+    predictor = Predictor(Encoding.build(space), plain_designs(told), truth[rows], log=False)
+    new = predictor.predict(plain_designs(np.hstack([networks[unseen], np.full((len(unseen), 1), 1)]).astype(np.int16)), noise=True)
+    error = truth[unseen] - new.mean
+    assert float(np.sqrt(np.mean(error**2))) < 0.45
+    assert float(np.median(new.std)) > 0.2
+    assert float((np.abs(error / new.std) < 1.645).mean()) > 0.7
+
+
+def plain_designs(indices: Indices) -> Designs:
+    return Designs(indices, np.empty((len(indices), 0)), np.full(len(indices), np.nan), np.full(len(indices), np.nan))
