@@ -26,12 +26,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.search.benchmark import BATCH, BenchmarkRun, drive, run_strategy, summarise
+from codesign.search.benchmark import BATCH, BenchmarkRun, choose_strategies, drive, run_strategy, summarise
 from codesign.search.candidates import keys
 from codesign.search.problem import SearchProblem
 from codesign.search.shipped_tables import find_table
 from codesign.search.strategies.listed import complete_batch, realise
-from codesign.search.strategies.strategy import Capabilities, History, StrategySettings, strategy_names
+from codesign.search.strategies.strategy import Capabilities, History, StrategySettings
 from codesign.search.table_problem import TableProblem, read_table_problem
 from codesign.space.design_space import Indices
 from codesign.surrogate.encoding import Encoding
@@ -256,7 +256,8 @@ def main() -> None:
     arguments = parser.parse_args()
     path = Path(arguments.table) if arguments.table.endswith(".parquet") else find_table(arguments.table)
     table = read_table_problem(path, None if arguments.objectives is None else arguments.objectives.split(","))
-    chosen = {"all": list(strategy_names()), "peers": [*strategy_names(), *PEERS]}
+    every = list(choose_strategies("all"))
+    chosen = {"all": every, "peers": [*every, *PEERS]}
     names = chosen.get(arguments.strategies) or arguments.strategies.split(",")
     results = Results(arguments.results)
     size = f"{len(table.indices)} rows, {len(table.problem.space)} parameters, {table.feasible.mean():.0%} feasible"

@@ -53,7 +53,7 @@ def search(
             "true_hypervolume": found.true_hypervolume,
             "runs": [run.as_dict() for run in runs],
             "objectives": [objective.name for objective in found.problem.objectives],
-            "reference": found.reference.tolist(),
+            "reference": found.natural_reference.tolist(),
             "budget": budget,
             "batch": batch,
             "summary": {summary.strategy: summary.as_dict() for summary in summaries},

@@ -293,10 +293,16 @@ def _actions(document: ReportDocument) -> Iterable[Action]:
     if done and not document.succeeded:
         yield Action("Every evaluation failed: remove the cause that the failures name, then continue.", "codesign run")
         return
-    if done < study.budget:
-        yield Action(f"Continue the search: {done} of {study.budget} evaluations are done.", "codesign run")
+    spent, fidelities = float(done), document.counts.fidelities
+    if fidelities:
+        spent = sum(part.cost for part in fidelities)
+    # Where a study chooses fidelities, what is left may not pay for a full training.
+    finished = spent > study.budget - 1
+    if not finished:
+        what = "full trainings are spent" if fidelities else "evaluations are done"
+        yield Action(f"Continue the search: {spent:.3g} of {study.budget} {what}.", "codesign run")
     if not document.front:
-        if done >= study.budget:
+        if finished:
             yield Action("Loosen the limits or widen the space in the study file, then search again.", "codesign run")
         return
     different = [item.id for item in document.front if item.csim and not item.csim.exact]

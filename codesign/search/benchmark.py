@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import EvaluationError, InputError
 from codesign.search.engine import Engine
+from codesign.search.fidelity import chooses_fidelity
 from codesign.search.strategies.strategy import Strategy, StrategySettings, find_strategy, strategy_names
 from codesign.search.table_problem import TableProblem, read_table_problem
 
@@ -141,8 +142,10 @@ class _Request:
 
 
 def choose_strategies(text: str) -> tuple[str, ...]:
-    """Names from a comma-separated list; ``all`` is every registered strategy."""
-    return strategy_names() if text == ALL else tuple(name.strip() for name in text.split(","))
+    """Names from a comma-separated list; ``all`` is every registered strategy but those that choose fidelities: a table has one."""
+    if text == ALL:
+        return tuple(name for name in strategy_names() if not chooses_fidelity(name))
+    return tuple(name.strip() for name in text.split(","))
 
 
 def run_plan(plan: BenchmarkPlan, engine: Engine) -> Iterator[BenchmarkRun]:

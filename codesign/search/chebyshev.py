@@ -76,7 +76,8 @@ class NoisyChebyshev(Acquisition):
         best = [self._scalar(front).min() for front in self.told]
         total = np.zeros(len(pool))
         for draw, standard in enumerate(normal):
-            sample = draw % used
+            # Neighbours in the sequence share a sample: taken in turn, each sample would see one part of the normal distribution.
+            sample = draw * used // len(normal)
             values = self._problem.model_to_volume(means[sample] + std * standard)
             total += np.maximum(best[sample] - self._scalar(values), 0.0)
         return total / len(normal)

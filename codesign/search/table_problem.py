@@ -58,12 +58,14 @@ class TableProblem:
         indices: n x d.
         values: n x m as strategies are told them: natural units, shares of 1 as their shortfall.
         limits: n x c.
+        shares: (m,) which objectives are told as shortfalls.
     """
 
     problem: SearchProblem
     indices: Indices
     values: FloatArray
     limits: FloatArray
+    shares: NDArray[np.bool_]
 
     @cached_property
     def _first(self) -> dict[bytes, int]:
@@ -84,8 +86,13 @@ class TableProblem:
 
     @cached_property
     def reference(self) -> FloatArray:
-        """Worst value (m,) of each objective over the feasible rows, natural units."""
+        """Worst value (m,) of each objective over the feasible rows, as `values` are."""
         return pareto.reference_point(self.values[self.feasible], self.problem.maximise)
+
+    @property
+    def natural_reference(self) -> FloatArray:
+        """`reference` with shares as the table has them."""
+        return np.where(self.shares, 1.0 + SHORTFALL_MARGIN - self.reference, self.reference)
 
     @cached_property
     def true_hypervolume(self) -> float:
@@ -108,7 +115,8 @@ def read_table_problem(path: Path, objectives: Sequence[str] | None = None) -> T
 
     Raises:
         InputError: unreadable file; columns or metadata that are missing or not as said above; an unknown objective, or not
-            two to five; no feasible row; an objective with one value in all feasible rows.
+            two to five; no feasible row; an objective with one value in all feasible rows; no row that is better than the worst
+            of every objective.
     """
     return _Reader(path).problem(objectives)
 
@@ -124,6 +132,8 @@ class _Reader:
         )
         if not self._parameters:
             raise self._wrong("no column begins with x_", "Give a column x_<name> per parameter")
+        if not self._objectives:
+            raise self._wrong("no column begins with y_", "Give a column y_<name> per objective")
         if self._table.num_rows == 0:
             raise self._wrong("no rows", "Give a table of designs")
         self._kinds = self._labels("kinds", self._parameters, tuple(KINDS))
@@ -143,7 +153,10 @@ class _Reader:
                 raise self._wrong(f"y_{name} is the same in every feasible row", "Choose other objectives")
         shares = np.array([self._is_share(name, column) for name, column in zip(chosen, values.T, strict=True)])
         values = np.where(shares, 1.0 + SHORTFALL_MARGIN - values, values)
-        return TableProblem(self._problem(chosen, indices, values, shares), indices, values, limits)
+        table = TableProblem(self._problem(chosen, indices, values, shares), indices, values, limits, shares)
+        if table.true_hypervolume <= 0.0:
+            raise self._wrong("no feasible row is better than the worst in every objective: there is no volume to find", "Give more rows, or other objectives")
+        return table
 
     def _is_share(self, name: str, values: FloatArray) -> bool:
         """Whether an objective is maximised and lies between 0 and 1 throughout."""

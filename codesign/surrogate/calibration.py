@@ -4,6 +4,8 @@ Works on leave-one-out predictions and on held-out ones. Numpy alone, so that a 
 
 Intervals that miss are recalibrated: their half-width at each level becomes the conformal quantile of the standardised
 leave-one-out residuals, ranks instead of a fitted scale, so that single wild residuals move only the highest level.
+They are then judged by cross-fitting: half-widths from the even rows on the odd ones, and the other way round. Residuals
+that are alike in law pass whatever that law is [Lei2018]_: the verdict is on coverage, not on how wide the intervals are.
 
 .. [Kendall1945] M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33(3), 1945 (tau-b).
 .. [Lei2018] J. Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 113, 2018: locally weighted
@@ -129,9 +131,11 @@ class Recalibration:
         count = len(standard)
         if count < FEWEST_RESIDUALS:
             raise ValueError(f"{count} residuals, {FEWEST_RESIDUALS} are needed to recalibrate")
-        distance = np.sort(np.abs(standard))
-        ranks = [min(math.ceil((count + 1) * level), count) for level in LEVELS]
-        return cls(tuple(float(distance[rank - 1]) for rank in ranks), count)
+        return cls(_half_widths(np.abs(standard)), count)
+
+    def widening(self) -> float:
+        """Factor of a standard deviation whose normal 95 % interval is then as wide as the recalibrated one; never below 1."""
+        return max(1.0, self.half_width(LEVELS[-1]) / _normal(LEVELS[-1]))
 
 
 def recalibration(standard: FloatArray) -> Recalibration | None:
@@ -142,7 +146,9 @@ def recalibration(standard: FloatArray) -> Recalibration | None:
     return Recalibration.of(standard) if missed else None
 
 
-def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatArray, *, log: bool, recalibrated: Recalibration | None = None) -> Calibration:
+def calibrate(
+    quantity: str, mean: FloatArray, std: FloatArray, measured: FloatArray, *, log: bool, recalibrated: Recalibration | None = None, cross_fit: bool = False
+) -> Calibration:
     """Compare n predictions with measurements.
 
     Args:
@@ -152,6 +158,7 @@ def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatA
         measured: (n,) in model space.
         log: model space is the logarithm of the quantity.
         recalibrated: half-widths of the intervals; those of the normal distribution where it is None.
+        cross_fit: ``recalibrated`` comes from these very residuals, so that coverage is that of half-widths from one half on the other.
 
     Raises:
         ValueError: no designs, different lengths, or a standard deviation that is not positive.
@@ -172,7 +179,7 @@ def calibrate(quantity: str, mean: FloatArray, std: FloatArray, measured: FloatA
         spearman=spearman(mean, measured),
         kendall=kendall(mean, measured),
         nlpd=float(np.mean(0.5 * standard**2 + np.log(std) + 0.5 * math.log(2.0 * math.pi))),
-        coverage=tuple(_coverage(np.abs(standard), level, half_width_of(level, recalibrated)) for level in LEVELS),
+        coverage=_cross_fitted(np.abs(standard)) if cross_fit and recalibrated is not None else _covered(np.abs(standard), recalibrated),
         points=tuple(CalibrationPoint(*(float(value) for value in row)) for row in zip(predicted, low, high, truth, strict=True)),
     )
 
@@ -188,6 +195,24 @@ def _normal(level: float) -> float:
 
 def _coverage(distance: FloatArray, level: float, half_width: float) -> Coverage:
     return Coverage(level, float((distance <= half_width).mean()), math.sqrt(level * (1.0 - level) / len(distance)))
+
+
+def _half_widths(distance: FloatArray) -> tuple[float, ...]:
+    """Conformal quantile of distances (n,) at each of `LEVELS`: rank (n + 1) level, the highest where that is above n."""
+    count, ordered = len(distance), np.sort(distance)
+    return tuple(float(ordered[min(math.ceil((count + 1) * level), count) - 1]) for level in LEVELS)
+
+
+def _covered(distance: FloatArray, recalibrated: Recalibration | None) -> tuple[Coverage, ...]:
+    return tuple(_coverage(distance, level, half_width_of(level, recalibrated)) for level in LEVELS)
+
+
+def _cross_fitted(distance: FloatArray) -> tuple[Coverage, ...]:
+    """Coverage of distances (n,), the even rows by the half-widths of the odd ones and the other way round."""
+    relative = np.empty((len(distance), len(LEVELS)))
+    for first in (0, 1):
+        relative[first::2] = distance[first::2, None] - np.array(_half_widths(distance[1 - first :: 2]))
+    return tuple(_coverage(relative[:, column], level, 0.0) for column, level in enumerate(LEVELS))
 
 
 def _ranks(values: FloatArray) -> FloatArray:

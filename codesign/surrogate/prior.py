@@ -219,7 +219,7 @@ class Predictor:
 
     @cached_property
     def calibrated(self) -> bool | None:
-        """Whether the intervals, recalibrated or not, hold on left-out results; None with too few of them to say."""
+        """Whether the intervals, cross-fitted where recalibrated, hold on left-out results; None with too few of them to say."""
         found = self.calibration("")
         return None if found is None else found.calibrated
 
@@ -319,7 +319,7 @@ class Predictor:
         if self.mean is Mean.PRIOR_ONLY:
             return None
         left = self._left_out(self._together)
-        return calibrate(quantity, left.mean, left.std, self.target, log=self.log, recalibrated=self.recalibration)
+        return calibrate(quantity, left.mean, left.std, self.target, log=self.log, recalibrated=self.recalibration, cross_fit=True)
 
     def sample(self, count: int, rng: np.random.Generator) -> PredictorSamples | None:
         """Posterior draws to condition on; None while the prior is all there is."""
@@ -335,10 +335,16 @@ class Predictor:
         return 0.0 if self.mean is Mean.PRIOR_ONLY else self._process.noise_std
 
     def safe(self, designs: Designs, std: FloatArray) -> FloatArray:
-        """Standard deviations (k,) to search by: not below the errors seen where left-out results refute the predictor's own."""
-        if self.mean is Mean.PRIOR_ONLY or self.calibrated is not False:
+        """Standard deviations (k,) to search by, never narrower than ``std`` (k,).
+
+        Where the normal intervals missed, as wide as the recalibrated 95 % one; where left-out results refute that too, not
+        below the errors seen.
+        """
+        if self.mean is Mean.PRIOR_ONLY:
             return std
-        return np.maximum(std, self._safe_std(designs))
+        if self.recalibration is not None:
+            std = std * self.recalibration.widening()
+        return std if self.calibrated is not False else np.maximum(std, self._safe_std(designs))
 
 
 class PredictorSamples:

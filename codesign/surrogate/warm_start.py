@@ -18,13 +18,15 @@ Starts = Mapping[Mean, NDArray[np.float64]]
 
 FIRST = 50
 """Results below which a fit takes no time that a start could save."""
-GROWTH = 1.25
+GROWTH = 2.0
+LARGEST = 200
+"""No checkpoint lies beyond: hyperparameters are fitted to few more rows, and a fresh object would pay for each of them."""
 
 
 def checkpoint(count: int) -> int | None:
     """Largest checkpoint below ``count`` results; None where there is none."""
     found, size = None, float(FIRST)
-    while size < count:
+    while size < count and size <= LARGEST:
         found, size = int(size), size * GROWTH
     return found
 

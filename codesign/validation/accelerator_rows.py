@@ -61,7 +61,9 @@ def read_group(path: Path, group: str, target: str) -> list[AcceleratorRow]:
 
 
 def _texts(row: Mapping[str, object], target: str) -> dict[str, str]:
-    return {name: str(row[name]) for name in (*TEXTS, *NUMBERS, *RESOURCES) if name != target and row.get(name) not in (None, "")}
+    """What is known before the target is: who asks for one resource has no report of the others."""
+    known = (*TEXTS, *NUMBERS) if target in RESOURCES else (*TEXTS, *NUMBERS, *RESOURCES)
+    return {name: str(row[name]) for name in known if name != target and row.get(name) not in (None, "")}
 
 
 def _positive(value: object) -> float | None:

@@ -21,6 +21,11 @@ from codesign.validation.accelerator_rows import NUMBERS, RESOURCES, Accelerator
 from codesign.validation.gemmini import count_calls, features, predict_cycles, relative_error
 from codesign.validation.gemmini_mapping import parse_layer, parse_mapping, read_object
 
+GEMMINI_FEATURES = (
+    "Gemmini's calls and traffic; prior: a closed form whose constants were fitted to the published rows of this group, "
+    "on which its errors are therefore of the fit (tools/fit_gemmini.py prints them for layers left out)"
+)
+
 FloatArray = NDArray[np.float64]
 
 GEMMINI = "dosa-gemmini-rtl"
@@ -79,7 +84,7 @@ def _gemmini(rows: Sequence[AcceleratorRow]) -> FeatureTable:
         counted.append(count_calls(layer, parse_mapping(str(mapping), layer, where=f"{where}: mapping")))
     prior = np.array([predict_cycles(calls) for calls in counted])
     error = np.array([relative_error(calls) for calls in counted])
-    return FeatureTable(np.array([features(calls) for calls in counted]), prior, error, "Gemmini's calls and traffic, with the closed-form model as prior")
+    return FeatureTable(np.array([features(calls) for calls in counted]), prior, error, GEMMINI_FEATURES)
 
 
 def _columns(rows: Sequence[AcceleratorRow], *, unseen: bool) -> FloatArray:

@@ -121,21 +121,21 @@ def validate_transfer(measurements: Measurements, counts: Sequence[int], seeds: 
     """
     check_counts(counts, seeds, len(measurements.values))
     sources = SourceDevices(ParameterTable(measurements.names, measurements.ordinal, measurements.values), measurements.source_latency)
-    target, step = measurements.target_latency, resolution(measurements.target_latency)
+    target = measurements.target_latency
     chosen = [sources.choose(max(counts), seed) for seed in range(seeds)]
     runs, columns = [], []
     for n in counts:
         for seed in range(seeds):
             rows = chosen[seed][:n]
-            device = sources.adapt(rows, target[rows], step)
+            device = sources.adapt(rows, target[rows], resolution(target[rows]))
             runs.append(_judge(device, target, rows, seed))
             columns.append(_columns(device, target, rows, seed))
     return TransferResult(tuple(runs), {name: np.concatenate([part[name] for part in columns]) for name in columns[0]})
 
 
 def resolution(latency: FloatArray) -> float:
-    """Step of a column of measurements: 1 where all are whole numbers, 0 (unknown, taken as fine) otherwise."""
-    return float((latency == np.round(latency)).all())
+    """Step of some measurements: 1 where all are whole numbers, 0 (unknown, taken as fine) otherwise and without any."""
+    return float(len(latency) > 0 and (latency == np.round(latency)).all())
 
 
 def _judge(device: AdaptedDevice, target: FloatArray, rows: NDArray[np.intp], seed: int) -> TransferRun:

@@ -105,6 +105,19 @@ def test_when_nothing_holds_the_constraints_it_goes_on(name: str) -> None:
     assert case.may_be_asked(np.concatenate(asked))
 
 
+def test_an_evaluation_without_a_constraint_has_failed(name: str) -> None:
+    """Finite objectives beside a constraint that is not: as if nothing had been found out."""
+    case = CASES["learned constraints"]
+    partly, failed = start(name, case.problem), start(name, case.problem)
+    designs = partly.ask(12)
+    values, limits = case.evaluate(designs, 0)
+    limits[5, 1] = np.nan
+    partly.tell(designs, values, limits)
+    values[5], limits[5] = np.nan, np.nan
+    failed.tell(designs, values, limits)
+    np.testing.assert_array_equal(partly.ask(2), failed.ask(2))
+
+
 def test_a_tiny_space_is_asked_to_the_end(name: str) -> None:
     case = Case(toy_problem(tiny=True))
     sizes = [len(designs) for designs in case.advance(start(name, case.problem), (4, 4, 4, 4, 4, 4))]

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from codesign.report.document import EvaluatedDesign, HypervolumeCurve, LimitSummary, ReportDocument
+from codesign.report.document import EvaluatedDesign, FidelitySpent, HypervolumeCurve, LimitSummary, ReportDocument
 from codesign.report.proofs import CsimMatch
 from codesign.report.verdict import Tone, csim_scope, late_growth, limit_uses, verdict
 from tests.report.documents import exact_match, make_design, make_document, make_front, rtl_match, synthesis_found
@@ -123,6 +123,19 @@ def test_unfinished_budget_comes_first() -> None:
     document = dataclasses.replace(document, study=dataclasses.replace(document.study, budget=64))
     assert "2 of 64 evaluations" in verdict(document).actions[0].text
     assert _commands(document) == ["codesign run", "codesign verify --front"]
+
+
+def test_a_study_that_chooses_fidelities_counts_full_trainings() -> None:
+    """Two designs were trained in full, and short trainings and seeds took the rest: nothing is left to continue."""
+    document = _document()
+
+    def spend(short: float) -> str:
+        parts = (FidelitySpent("short", 8, 0, short, 8.0), FidelitySpent("full", 2, 0, 2.0, 9.0))
+        study = dataclasses.replace(document.study, budget=8)
+        return verdict(dataclasses.replace(document, study=study, counts=dataclasses.replace(document.counts, fidelities=parts))).actions[0].text
+
+    assert "3.5 of 8 full trainings are spent" in spend(1.5)
+    assert "Continue" not in spend(5.5)
 
 
 def test_the_binding_limit_is_named_with_the_design() -> None:

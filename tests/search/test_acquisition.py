@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from codesign.search.acquisition import Limits, NoisyEhvi, designs_of, limit_designs
 from codesign.search.cells import expected_hypervolume_improvement
@@ -34,7 +35,7 @@ def over(problem: SearchProblem, pool: Pool) -> FloatArray:
     return np.log(Toy(problem.space, pool.indices).weights) - 9.0
 
 
-def noisy(count: int = 30, samples: int = 8, *, volume: Volume | None = None, limited: bool = False, hold: bool = True) -> Noisy:
+def noisy(count: int = 30, samples: int = 8, *, volume: Volume | None = None, limited: bool = False, hold: bool = True, scatter: float = 0.0) -> Noisy:
     problem = replace(toy_problem(), volume=Volume() if volume is None else volume)
     pool = problem.pool(problem.space.sample(200, np.random.default_rng(3)))
     pool = pool.rows(pool.priced.feasible)
@@ -44,7 +45,7 @@ def noisy(count: int = 30, samples: int = 8, *, volume: Volume | None = None, li
     values = problem.to_model(measured)
     limits = None
     if limited:
-        excess = over(problem, told)
+        excess = over(problem, told) + scatter * np.random.default_rng(5).standard_normal(count)
         limits = Limits([Predictor(Encoding.build(problem.space), limit_designs(told), excess, log=False)], (excess <= 0.0) & hold)
     rng = np.random.default_rng(4)
     acquisition = NoisyEhvi(problem, [predictor, None, None], told, values, values.max(axis=0), samples=samples, rng=rng, limits=limits)
@@ -170,3 +171,38 @@ def test_caution_widens_what_is_predicted_but_not_what_is_priced() -> None:
     np.testing.assert_allclose(wide, 3.0 * std)
     np.testing.assert_array_equal(again, mean)
     assert (wide[:, 1:] == 0.0).all()
+
+
+def test_probability_of_feasibility_counts_the_noise_of_the_constraint() -> None:
+    case = noisy(count=60, limited=True, scatter=1.0)
+    ((predictor, _),) = case.acquisition._limits
+    found = predictor.predict(limit_designs(case.rest))
+    assert predictor.noise_std > 0.1
+    np.testing.assert_allclose(case.acquisition.feasibility(case.rest), ndtr(-found.mean / np.sqrt(found.std**2 + predictor.noise_std**2)), rtol=1e-6)
+
+
+def test_where_the_values_told_count_the_noise_adds_to_the_variance() -> None:
+    case = noisy(volume=Volume(observed=True))
+    predictor = case.acquisition._predictors[0]
+    assert predictor is not None
+    designs = designs_of(case.problem, case.rest, 0)
+    spread = predictor.safe(designs, predictor.predict(designs).std)
+    assert predictor.noise_std > 0.1 * np.median(spread)
+    np.testing.assert_allclose(case.acquisition.moments(case.rest)[1][:, 0] ** 2, spread**2 + predictor.noise_std**2, rtol=1e-6)
+
+
+def test_designs_are_searched_by_safe_deviations(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = noisy()
+    _, before = case.acquisition.moments(case.rest)
+    monkeypatch.setattr(Predictor, "safe", lambda self, designs, std: 2.0 * std + designs.features[:, 0])
+    np.testing.assert_allclose(case.acquisition.moments(case.rest)[1][:, 0], 2.0 * before[:, 0] + case.rest.priced.features[:, 0])
+
+
+def test_a_belief_makes_the_constraints_of_a_twin_surer() -> None:
+    case = noisy(count=30, limited=True)
+    ((_, draws),) = case.acquisition._limits
+    assert draws is not None
+    _, std = draws.moments(limit_designs(case.rest))
+    one = case.rest.rows(np.argmax(std, keepdims=True))
+    case.acquisition.believe(one)
+    assert draws.moments(limit_designs(one))[1][0] < 0.8 * std.max()

@@ -40,6 +40,12 @@ def test_a_run_measures_what_its_rows_give(plan: BenchmarkPlan) -> None:
     assert run.asks == 8
 
 
+@pytest.mark.parametrize(("batch", "asks"), [(1, 30), (7, 5), (40, 1)])
+def test_designs_are_asked_for_in_batches(plan: BenchmarkPlan, batch: int, asks: int) -> None:
+    run = run_strategy(plan.table(), "random", 0, 30, batch=batch)
+    assert (len(run.rows), run.asks) == (30, asks)
+
+
 def test_a_run_ends_with_its_table_and_has_all_of_its_front(plan: BenchmarkPlan) -> None:
     table = plan.table()
     run = run_strategy(table, "local", 0, 1000)
@@ -101,7 +107,8 @@ def test_rows_of_runs() -> None:
 
 
 def test_all_strategies_can_be_chosen() -> None:
-    assert choose_strategies("all") == strategy_names()
+    """But those that choose fidelities, of which a table has one: there they are another strategy over again."""
+    assert set(strategy_names()) - set(choose_strategies("all")) == {"ehvi_fidelity"}
     assert choose_strategies("random, nsga2") == ("random", "nsga2")
 
 

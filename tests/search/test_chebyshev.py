@@ -74,3 +74,24 @@ def test_the_seed_decides() -> None:
     first, rest = case(volume=Volume())
     np.testing.assert_array_equal(first.scores(rest), case(volume=Volume())[0].scores(rest))
     assert (first.scores(rest) != case(volume=Volume(), seed=5)[0].scores(rest)).any()
+
+
+def test_every_posterior_sample_sees_the_whole_normal_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    acquisition, rest = case(volume=Volume())
+    apart = 1000.0 * np.arange(8.0)[:, None, None] * np.ones((1, 1, 3))
+    seen: list[FloatArray] = []
+
+    def scalar(values: FloatArray) -> FloatArray:
+        seen.append(values)
+        return np.zeros(values.shape[:-1])
+
+    monkeypatch.setattr(acquisition, "moments", lambda pool: (apart, np.ones((1, 3))))
+    monkeypatch.setattr(acquisition, "_scalar", scalar)
+    acquisition.gains(rest.rows(np.array([0])), screening=False)
+    drawn = np.concatenate(seen[8:])
+    sample = np.round(drawn[:, 0] / 1000.0).astype(int)
+    np.testing.assert_array_equal(np.bincount(sample), np.full(8, len(drawn) // 8))
+    for number in range(8):
+        own = drawn[sample == number] - 1000.0 * number
+        assert (np.abs(own.mean(axis=0)) < 0.3).all()
+        assert (own.std(axis=0) > 0.6).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,25 @@ def test_hypervolume_equals_a_count_of_cells(points: np.ndarray) -> None:
     values = points.astype(np.float64)
     reference = np.full(values.shape[1], float(GRID))
     assert pareto.hypervolume(values, reference, minimised(values.shape[1])) == grid_volume(values)
+
+
+@given(hnp.arrays(np.int64, st.tuples(st.integers(1, 40), st.just(3)), elements=st.integers(0, 9)), st.sampled_from([1.0, 0.37]))
+def test_three_objectives_equal_the_recursion(points: np.ndarray, step: float) -> None:
+    """With one more objective, in which all are one below the reference, the recursion measures the same volume."""
+    values = step * points.astype(np.float64)
+    flat = np.column_stack([values, np.zeros(len(values))])
+    expected = pareto.hypervolume(flat, np.array([9.0 * step] * 3 + [1.0]), minimised(4))
+    assert pareto.hypervolume(values, np.full(3, 9.0 * step), minimised(3)) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_a_long_front_of_three_objectives_is_measured_at_once() -> None:
+    """Points of a sphere, all on the front: the recursion alone takes a minute."""
+    points = np.abs(np.random.default_rng(0).standard_normal((2000, 3)))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    begin = time.process_time()
+    volume = pareto.hypervolume(1.0 - points, np.ones(3), minimised(3))
+    assert time.process_time() - begin < 2.0
+    assert 0.95 * np.pi / 6.0 < volume < np.pi / 6.0
 
 
 @given(grid_points)

@@ -65,6 +65,15 @@ def test_prices_are_the_priors_of_the_first_measurement(tmp_path: Path) -> None:
     assert priced.feasible.all()
 
 
+def test_a_prior_errs_by_a_share_of_itself_or_of_its_spread(tmp_path: Path) -> None:
+    """Latency is positive; a power of 0 is not, so that its error has its own unit."""
+    prior = [1.0, 2.0, 3.0, 4.0, 9.0]
+    table = read_table_problem(write(tmp_path / "t.parquet", columns() | {"p_power": prior}))
+    error = table.problem.price(table.indices).prior_error
+    np.testing.assert_allclose(error[:, 1], 0.3)
+    np.testing.assert_allclose(error[:, 2], 0.3 * np.std(prior))
+
+
 def test_features_are_totals_over_parameters_that_repeat(tmp_path: Path) -> None:
     table = read_table_problem(write(tmp_path / "t.parquet"))
     np.testing.assert_allclose(table.problem.price(table.indices).features, [[0.0], [0.5], [1.5], [2.0], [0.0]])
@@ -184,3 +193,20 @@ def test_a_file_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(table_problem, "LARGEST_FILE", 100)
     with pytest.raises(InputError, match="larger than 0 MiB"):
         read_table_problem(write(tmp_path / "t.parquet"))
+
+
+def test_a_table_without_volume_is_refused(tmp_path: Path) -> None:
+    """Two designs that trade one objective for the other: none is better than the worst in both."""
+    data = {"x_a": [0, 1], "y_cost": [1.0, 2.0], "y_time": [2.0, 1.0]}
+    path = write(tmp_path / "t.parquet", data, metadata={"kinds": '{"x_a": "ordinal"}', "directions": '{"y_cost": "min", "y_time": "min"}'})
+    with pytest.raises(InputError, match="there is no volume to find"):
+        read_table_problem(path)
+
+
+def test_the_reference_is_shown_as_the_table_has_it(tmp_path: Path) -> None:
+    np.testing.assert_allclose(read_table_problem(write(tmp_path / "t.parquet")).natural_reference, [0.5, 4.0, 3.0])
+
+
+def test_a_table_without_objectives_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column begins with y_"):
+        read_table_problem(write(tmp_path / "t.parquet", without("y_accuracy", "y_latency", "y_power")))

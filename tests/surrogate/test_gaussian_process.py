@@ -92,6 +92,14 @@ def test_believing_a_design_removes_its_uncertainty_and_moves_no_mean(process: G
     assert (std <= std_before + 1e-12).all()
 
 
+def test_believing_a_noisy_result_leaves_what_one_measurement_leaves(process: GaussianProcess) -> None:
+    posterior = process.posterior()
+    rows = inputs(1, seed=8)
+    before, noise = float(posterior.moments(rows)[1][0]) ** 2, process.noise_std**2
+    posterior.believe(rows)
+    assert float(posterior.moments(rows)[1][0]) ** 2 == pytest.approx(before * noise / (before + noise), rel=1e-3)
+
+
 def test_same_data_same_model() -> None:
     rows = inputs(20)
     first, second = (GaussianProcess(rows, GROUP, truth(rows)) for _ in range(2))

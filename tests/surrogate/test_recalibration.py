@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,52 @@ def test_conformal_half_widths_by_hand() -> None:
         Recalibration.of(np.ones(19))
     with pytest.raises(ValueError, match="not in tuple"):
         found.half_width(0.8)
+
+
+def test_the_conformal_rank_counts_the_value_to_come() -> None:
+    found = Recalibration.of(np.arange(1.0, 21.0))
+    assert found.distance == (11.0, 19.0, 20.0)  # of 21 level; 20 level would be 10, 18, 19
+
+
+def test_a_wrong_scale_is_recalibrated_and_then_calibrated() -> None:
+    verdicts = []
+    for seed in range(40):
+        residual = 3.0 * RNG(seed).normal(size=60)
+        known = recalibration(residual)
+        assert known is not None
+        verdicts.append(calibrate("x", np.zeros(60), np.ones(60), residual, log=False, recalibrated=known, cross_fit=True).calibrated)
+    assert sum(verdict is True for verdict in verdicts) >= 36
+
+
+def test_cross_fitting_judges_by_residuals_that_the_half_widths_did_not_see() -> None:
+    """Even rows far wilder than odd ones: quantiles of all rows cover by construction, those of one half miss the other."""
+    for seed in range(40):
+        residual = RNG(seed).normal(size=60) * np.where(np.arange(60) % 2, 1.0, 1000.0)
+        known = Recalibration.of(residual)
+        seen, fair = (calibrate("x", np.zeros(60), np.ones(60), residual, log=False, recalibrated=known, cross_fit=cross) for cross in (False, True))
+        assert seen.calibrated is True and fair.calibrated is False
+        assert [level.observed for level in fair.coverage][1:] == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+@pytest.mark.parametrize("law", ["normal", "wide", "narrow", "uneven"])
+def test_the_search_widens_by_the_recalibrated_interval_and_only_where_the_raw_one_missed(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    designs, truth = table(60)
+    predictor = Predictor(NoParameters(), designs, truth, log=True)
+    level = np.array([NormalDist().inv_cdf((k + 0.5) / 60) for k in range(60)])
+    standard = RNG(0).permutation(level) * {"normal": 1.0, "wide": 3.0, "narrow": 0.2}.get(law, np.where(np.arange(60) % 2, 1.0, 1000.0))
+    left = predictor._left_out(None)
+    monkeypatch.setattr(predictor, "_left_out", lambda together: left)
+    predictor.target = left.mean + standard * left.std
+    std = np.linspace(1e-6, 0.3, 60)
+    distance = np.sort(np.abs(standard))[57]  # rank ceil(61 0.95) = 58
+    expected = {"normal": std, "narrow": std, "wide": std * distance / half_width_of(0.95, None)}
+    if law == "uneven":
+        widened = std * distance / half_width_of(0.95, None)
+        assert predictor.calibrated is False and "not calibrated" in predictor.source and ", recalibrated" not in predictor.source
+        np.testing.assert_allclose(predictor.safe(designs, std), np.maximum(widened, predictor._safe_std(designs)))
+    else:
+        assert predictor.calibrated is True and (", recalibrated" in predictor.source) is (law != "normal")
+        np.testing.assert_allclose(predictor.safe(designs, std), expected[law])
 
 
 def test_recalibrated_intervals_cover_new_values() -> None:

@@ -18,7 +18,7 @@ def predictor(count: int, starts: Starts) -> Predictor:
     return Predictor(NoParameters(), Designs(np.empty((count, 0), dtype=np.intp), X[:count], nothing, nothing), Y[:count], log=True, starts=starts)
 
 
-@pytest.mark.parametrize(("count", "found"), [(FIRST, None), (FIRST + 1, FIRST), (62, 50), (63, 62), (80, 78)])
+@pytest.mark.parametrize(("count", "found"), [(FIRST, None), (FIRST + 1, FIRST), (100, 50), (101, 100), (200, 100), (201, 200), (1000, 200)])
 def test_checkpoints_are_fixed(count: int, found: int | None) -> None:
     assert checkpoint(count) == found
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from codesign.errors import InputError
+from codesign.surrogate import prior
+from codesign.surrogate.prior import Designs, Predictor
 from codesign.validation.accelerator_rows import read_group
 from codesign.validation.predictor import _by_layer, validate_predictor
 from codesign.validation.predictor_features import feature_table
@@ -37,6 +39,20 @@ def test_one_file_is_split_by_layer_and_two_are_not(tmp_path: Path) -> None:
         assert mean["mape"] < 0.1 and mean["spearman"] > 0.95
         assert mean["coverage"]["90"] > 0.75
         assert all(row.low90 < row.predicted < row.high90 for row in found.predictions)
+
+
+def test_rows_of_one_layer_stay_together_in_the_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def spied(encoding: object, designs: Designs, evidence: np.ndarray, *, together: np.ndarray | None = None, **settings: object) -> Predictor:
+        assert together is not None and len(together) == len(evidence)
+        made.append((len(set(together.tolist())), len(evidence)))
+        return Predictor(encoding, designs, evidence, together=together, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prior, "Predictor", spied)
+    path = write_table(tmp_path / "a.parquet", gemmini_rows(100))
+    validate_predictor(path, path, target="cycles", group=GROUP, number=30, seeds=1)
+    assert made and all(layers < rows for layers, rows in made)
 
 
 def test_the_same_numbers_make_the_same_predictions(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def free_moves(moves: Sequence[Move], objectives: Sequence[Objective]) -> tuple[
     found = []
     for move in moves:
         gains = [gain(objective, move.objectives[objective.name]) for objective in objectives]
-        certain = [own - 2.0 * move.objectives[objective.name].std for own, objective in zip(gains, objectives, strict=True)]
+        certain = [own - 2.0 * _std(objective, move.objectives[objective.name]) for own, objective in zip(gains, objectives, strict=True)]
         saved = [change.change for change in move.resources.values()]
         worth = max(gains) > TELLING or (min(saved, default=0.0) < 0.0 and max(saved, default=0.0) <= 0.0)
         if move.feasible and min(certain) >= -ROUNDING and worth:

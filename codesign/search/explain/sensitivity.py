@@ -63,8 +63,9 @@ def sensitivities(pricing: Pricing, predictors: Predictors, *, samples: int = SA
 
     halves = {half.value: space.half_columns(half).tolist() for half in Half}
     with single_thread():
-        alone = sobol_indices(values, space, samples=samples, seed=pricing.specification.seed)
-        together = sobol_indices(values, space, groups={name: columns for name, columns in halves.items() if columns}, samples=samples)
+        seed = pricing.specification.seed
+        alone = sobol_indices(values, space, samples=samples, seed=seed)
+        together = sobol_indices(values, space, groups={name: columns for name, columns in halves.items() if columns}, samples=samples, seed=seed)
         told = [() if predictor is None else relevances(predictor, _feature_names(pricing, column)) for column, predictor in enumerate(predictors)]
     return tuple(
         ObjectiveSensitivity(objective.name, objective.log, predictor is not None, half, own, relevant)

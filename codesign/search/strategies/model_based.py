@@ -9,6 +9,7 @@ pricing alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from codesign.space.design_space import Indices
 from codesign.surrogate.encoding import Encoding
 from codesign.surrogate.prior import MIN_EVIDENCE, Predictor
 from codesign.surrogate.threads import single_thread
+from codesign.surrogate.warm_start import Starts, WarmStarts
 
 FloatArray = NDArray[np.float64]
 
@@ -54,6 +56,7 @@ class ModelBasedStrategy(History):
     def __init__(self, problem: SearchProblem, seed: int, settings: StrategySettings | None = None) -> None:
         super().__init__(problem, seed, settings)
         self._encodings = [Encoding.build(problem.space, objective.half) for objective in problem.objectives]
+        self._starts = [WarmStarts(partial(self._predictor, column)) for column in range(len(problem.objectives))]
         self._limit_encoding = Encoding.build(problem.space)
         self._initial: Indices | None = None
 
@@ -82,14 +85,17 @@ class ModelBasedStrategy(History):
 
     def predictors(self) -> list[Predictor | None]:
         """One predictor per objective, fitted to everything told; None where the price settles it."""
-        told, complete = self.told, self.complete
-        fitted: list[Predictor | None] = []
-        for column, (objective, encoding) in enumerate(zip(self.problem.objectives, self._encodings, strict=True)):
-            if objective.evaluated:
-                fitted.append(Predictor(encoding, designs_of(self.problem, told.rows(complete), column), self.values[complete, column], log=objective.log))
-            else:
-                fitted.append(None)
-        return fitted
+        count = int(self.complete.sum())
+        return [
+            self._predictor(column, count, self._starts[column].at(count)) if objective.evaluated else None
+            for column, objective in enumerate(self.problem.objectives)
+        ]
+
+    def _predictor(self, column: int, count: int, starts: Starts) -> Predictor:
+        """Predictor of one objective from the first ``count`` results."""
+        rows = np.flatnonzero(self.complete)[:count]
+        designs, values = designs_of(self.problem, self.told.rows(rows), column), self.values[rows, column]
+        return Predictor(self._encodings[column], designs, values, log=self.problem.objectives[column].log, starts=starts)
 
     def limits(self) -> Limits | None:
         """One predictor per constraint, of its value on a scale where large ones are drawn together and 0 stays; None without any."""

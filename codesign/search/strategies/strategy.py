@@ -96,8 +96,9 @@ class Strategy(Protocol):
 
         Args:
             indices: n x d designs.
-            values: n x m in natural units; a row with NaN is a failed evaluation.
+            values: n x m in natural units.
             constraints: n x c values of the problem's constraints; None where it has none.
+                An evaluation whose row of either is not finite counts as failed.
 
         Raises:
             InputError: shapes that do not fit.
@@ -130,8 +131,10 @@ class History:
             raise InputError(f"constraints of shape {limits.shape}", where="tell", remedy=f"Give constraints of shape {expected}")
         if len(indices):
             self._pools = [Pool.join([*self._pools, self.problem.pool(indices.astype(np.int16))])]
-            self.values = np.concatenate([self.values, values])
-            self.constraints = np.concatenate([self.constraints, limits])
+            # Half a result would be evidence to some models and none to others.
+            known = np.isfinite(limits).all(axis=1, keepdims=True)
+            self.values = np.concatenate([self.values, np.where(known, values, np.nan)])
+            self.constraints = np.concatenate([self.constraints, np.where(known, limits, np.nan)])
 
     @property
     def complete(self) -> NDArray[np.bool_]:

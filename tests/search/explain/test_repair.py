@@ -12,7 +12,7 @@ from codesign.search.candidates import enumerate_designs
 from codesign.search.explain import relax
 from codesign.search.explain import repair as repair_module
 from codesign.search.explain.relax import Prospect, limit_value, prospect
-from codesign.search.explain.repair import Judge, Repair, distance, nearest_feasible
+from codesign.search.explain.repair import FloatArray, Judge, Repair, distance, nearest_feasible
 from codesign.search.explain.text import prospect_text
 from codesign.search.pricing import Pricing
 from codesign.space.design_space import DesignPoint, DesignSpace, Indices
@@ -105,6 +105,30 @@ def test_the_nearest_design_is_feasible_and_nearest(way: str) -> None:
         assert (changed[0], steps[0]) == (len(repair.changes), repair.steps)
         seen.add(len(repair.changes))
     assert len(seen) > 1
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_of_equally_near_designs_the_one_with_most_room_is_chosen(order: slice) -> None:
+    """One step up and one step down in the rows of the array, in either order."""
+
+    class Latency(Judge):
+        """The width of the inputs, which no parameter touches, binds every design alike."""
+
+        def loads(self, indices: Indices) -> dict[str, FloatArray]:
+            return {"latency_us": super().loads(indices)["latency_us"]}
+
+    pricing = small(latency_us=200.0)
+    space, judge = pricing.joint.space, Latency(pricing, {})
+    column = space.column("pe_array.rows")
+    everything = enumerate_designs(space)
+    row = everything[everything[:, column] == 2][0]
+    near = np.array([row, row])
+    near[:, column] = [1, 3]
+    room = np.max(list(judge.loads(near).values()), axis=0)
+    assert room.max() > 1.1 * room.min()
+    repair = repair_module._nearest(judge, row, near[order], certain=True)
+    assert repair is not None
+    assert repair.point == space.points(near[np.argmin(room)][None, :])[0]
 
 
 def test_where_two_changes_are_needed_no_single_one_will_do(way: str) -> None:

@@ -127,7 +127,7 @@ def test_short_trainings_teach_the_full_ones() -> None:
 def test_short_trainings_that_mislead_are_dropped() -> None:
     chain, alone, pool, truth = chain_and_designs(0.0, 0.1)
     designs = designs_of(PROBLEM, pool, 0)
-    assert error(chain.predict(designs).mean, truth) < 1.3 * error(alone.predict(designs).mean, truth)
+    assert error(chain.predict(designs).mean, truth) < 1.5 * error(alone.predict(designs).mean, truth)
 
 
 def test_a_second_look_at_the_same_design_tells_less() -> None:
@@ -171,6 +171,20 @@ def test_repetition_is_worth_most_where_luck_decides_the_front() -> None:
     assert rates[lucky] > 5.0 * max(plain.max(), 1e-6)
     # After many seeds one more says little.
     assert gain.repeat_rates(designs, observed, np.full(40, 50))[lucky] < 0.2 * rates[lucky]
+
+
+def test_a_noisy_result_for_a_known_design_only_hides_the_front() -> None:
+    """Where everything is known, another seed teaches nothing and may push a design off the front that belongs there."""
+    pool = PROBLEM.pool(PROBLEM.space.sample(400, np.random.default_rng(3)))
+    designs = pool.rows(pool.priced.feasible).rows(np.arange(40))
+    strategy = PromotionStrategy(PROBLEM, 1, SETTINGS, LADDER)
+    strategy.tell(designs.indices, evaluate(PROBLEM, designs.indices, noise=0.0))
+    gain, observed = strategy._gain(strategy._empty(), np.random.default_rng(0))
+    now, counts, std = gain._front(observed), np.ones(40, dtype=np.intp), np.zeros(3)
+    quiet = [gain._repeated(row, observed, std, np.zeros(3), observed, counts, now) for row in np.flatnonzero(now).tolist()]
+    loud = [gain._repeated(row, observed, std, np.array([0.1, 0.0, 0.0]), observed, counts, now) for row in np.flatnonzero(now).tolist()]
+    assert not any(quiet)
+    assert max(loud) <= 0.0 and min(loud) < -1e-4
 
 
 def test_the_same_tells_give_the_same_asks_whatever_the_portions(history: Trials) -> None:
