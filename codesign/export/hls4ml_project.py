@@ -211,7 +211,8 @@ def _write_sources(model: Any, folder: Path, log: str) -> None:
     stamp = str(model.config.get_config_value("Stamp"))
     for name in ("hls4ml_config.yml", "build_lib.sh"):
         path = folder / name
-        path.write_text(path.read_text(encoding="utf-8").replace(stamp, "csim").replace(str(folder), "."), encoding="utf-8")
+        # A stamp of digits alone is written between quotes.
+        path.write_text(path.read_text(encoding="utf-8").replace(f"'{stamp}'", "csim").replace(stamp, "csim").replace(str(folder), "."), encoding="utf-8")
     bench = folder / f"{TOP}_test.cpp"
     anchor = "std::ofstream fout(RESULTS_LOG);"
     # Six digits, the default, would round the logits.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,13 @@ def test_exports_are_reproducible_and_name_no_folder(residual_network: DeployedN
     second = contents(export(residual_network, plan_of(residual_network), tmp_path / "two" / "design"))
     assert first == second
     assert not [name for name, data in first.items() if str(tmp_path).encode() in data]
+
+
+def test_a_stamp_of_digits_leaves_no_trace(residual_network: DeployedNetwork, plan_of: Plans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hls4ml names a build by a random stamp, which YAML writes between quotes where it reads as a number."""
+    monkeypatch.setattr("hls4ml.model.graph.uuid.uuid4", lambda: uuid.UUID("12345678-1234-4234-8234-123456781234"))
+    digits = contents(export(residual_network, plan_of(residual_network), tmp_path / "digits"))
+    assert b"Stamp: csim\n" in digits["hls4ml_config.yml"]
 
 
 def test_the_project_of_a_shared_array_says_that_it_is_another_architecture(residual_network: DeployedNetwork, plan_of: Plans, tmp_path: Path) -> None:
