@@ -301,7 +301,9 @@ def facts(path: Path) -> dict[str, str]:
         "rows": f"{len(problem.indices):,}",
         "feasible rows": f"{problem.feasible.mean():.1%}",
         "points on the true front": f"{front.sum()}",
-        "reference point": ", ".join(f"{objective.name} {worst:.4g}" for objective, worst in zip(problem.problem.objectives, problem.natural_reference, strict=True)),
+        "reference point": ", ".join(
+            f"{objective.name} {worst:.4g}" for objective, worst in zip(problem.problem.objectives, problem.natural_reference, strict=True)
+        ),
         "true hypervolume": f"{problem.true_hypervolume:.6g}",
         f"random search, {RANDOM_EVALUATIONS} evaluations, {RANDOM_SEEDS} seeds": f"{random_curve(problem).mean():.2f} of the true hypervolume",
     }
