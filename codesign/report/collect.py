@@ -23,7 +23,6 @@ from codesign.report.document import (
     Counts,
     DeviceSummary,
     EvaluatedDesign,
-    FidelitySpent,
     FrontDesign,
     HypervolumeCurve,
     LayerRow,
@@ -242,7 +241,7 @@ def _counts(study: Study, evaluated: list[Evaluated]) -> Counts:
         failed=sum(item.evaluation.state != DONE for item in evaluated),
         seconds=math.fsum(stages.values()),
         stages=stages,
-        fidelities=tuple(FidelitySpent(spent.name, spent.done, spent.failed, spent.cost, spent.seconds) for spent in study.fidelity_counts()),
+        fidelities=tuple(study.fidelity_counts()),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from codesign.errors import InputError
 from codesign.estimate import Estimate
 from codesign.report.proofs import CsimMatch, RtlMatch, SynthesisFound
+from codesign.search.fidelity_counts import FidelityCount
 from codesign.space.parameters import Value
 from codesign.surrogate.calibration import Coverage
 
@@ -227,24 +228,6 @@ class HypervolumeCurve:
 
 
 @dataclass(frozen=True)
-class FidelitySpent:
-    """What went into one fidelity of a study that chooses them.
-
-    Attributes:
-        name: ``short``, ``full``, or ``seeds`` for repeated full trainings.
-        done, failed: evaluations that ended, and how.
-        cost: of all of them, in full trainings.
-        seconds: processor time of those that succeeded.
-    """
-
-    name: str
-    done: int
-    failed: int
-    cost: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Counts:
     """How many designs went through each stage.
 
@@ -263,7 +246,7 @@ class Counts:
     failed: int
     seconds: float
     stages: Mapping[str, float] = field(default_factory=dict)
-    fidelities: tuple[FidelitySpent, ...] = ()
+    fidelities: tuple[FidelityCount, ...] = ()
 
 
 @dataclass(frozen=True)

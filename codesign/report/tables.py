@@ -8,10 +8,11 @@ from codesign.accelerator.device import RESOURCES
 from codesign.estimate import Estimate
 from codesign.report.calibration import CalibrationSummary, summarise
 from codesign.report.cells import NOTHING, Cell, Column, Table
-from codesign.report.document import FidelitySpent, FrontDesign, ReportDocument
+from codesign.report.document import FrontDesign, ReportDocument
 from codesign.report.formatting import PERCENT, Scale, count, duration, kpi_scale, kpi_short, kpi_title, plural, scale_for, significant
 from codesign.report.picks import roles_of
 from codesign.report.verdict import limit_text, limit_uses, utilisation
+from codesign.search.fidelity_counts import FidelityCount
 
 FRONT_KPIS = ("latency_us", "interval_cycles", "energy_uj", "board_energy_uj", "power_w", *RESOURCES)
 
@@ -257,7 +258,7 @@ def provenance_rows(document: ReportDocument) -> tuple[tuple[str, tuple[str, ...
     return tuple((label, tuple(line for line in lines if line)) for label, lines in rows)
 
 
-def _spent(spent: FidelitySpent) -> str:
+def _spent(spent: FidelityCount) -> str:
     """One line about a fidelity."""
     failed = f", {count(spent.failed)} failed" if spent.failed else ""
     return f"{spent.name}: {plural(spent.done, 'evaluation')}{failed}, worth {spent.cost:.1f} full trainings, {duration(spent.seconds)} of processor time"

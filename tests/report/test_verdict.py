@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from codesign.report.document import EvaluatedDesign, FidelitySpent, HypervolumeCurve, LimitSummary, ReportDocument
+from codesign.report.document import EvaluatedDesign, HypervolumeCurve, LimitSummary, ReportDocument
 from codesign.report.proofs import CsimMatch
 from codesign.report.verdict import Tone, csim_scope, late_growth, limit_uses, verdict
+from codesign.search.fidelity_counts import FidelityCount
 from tests.report.documents import exact_match, make_design, make_document, make_front, rtl_match, synthesis_found
 
 
@@ -130,7 +131,7 @@ def test_a_study_that_chooses_fidelities_counts_full_trainings() -> None:
     document = _document()
 
     def spend(short: float) -> str:
-        parts = (FidelitySpent("short", 8, 0, short, 8.0), FidelitySpent("full", 2, 0, 2.0, 9.0))
+        parts = (FidelityCount("short", 8, 0, short, 8.0), FidelityCount("full", 2, 0, 2.0, 9.0))
         study = dataclasses.replace(document.study, budget=8)
         return verdict(dataclasses.replace(document, study=study, counts=dataclasses.replace(document.counts, fidelities=parts))).actions[0].text
 

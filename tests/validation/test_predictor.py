@@ -105,3 +105,9 @@ def test_names_of_workloads_count_only_where_they_were_trained_on(tmp_path: Path
     read = read_group(write_table(tmp_path / "a.parquet", rows), "x", "throughput")
     assert feature_table("x", "throughput", read, unseen=True).features.shape == (40, 1)
     assert feature_table("x", "throughput", read, unseen=False).features.shape == (40, 9)
+
+
+def test_who_asks_for_one_resource_has_no_report_of_the_others(tmp_path: Path) -> None:
+    rows = [{"id": str(number), "group": "x", "lut": str(100 + number), "ff": str(200 + number), "dsp": "4"} for number in range(4)]
+    path = write_table(tmp_path / "a.parquet", rows)
+    assert not {"ff", "dsp"} & set(read_group(path, "x", "lut")[0].text)

@@ -190,3 +190,9 @@ def test_a_target_without_ranks_has_no_correlation(measurements: Measurements) -
     flat = Measurements(**(vars(measurements) | {"target_latency": np.full(120, 5.0)}))
     result = validate_transfer(flat, [3], seeds=1)
     assert result.runs[0].spearman is None and result.runs[0].kendall is None and result.means()[0].mean["spearman"] is None
+
+
+def test_the_step_of_measurements_is_read_off_what_was_measured() -> None:
+    assert resolution(np.array([3.0, 5.0])) == 1.0
+    assert resolution(np.array([3.0, 5.5])) == 0.0
+    assert resolution(np.empty(0)) == 0.0

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.search.acquisition import designs_of
+from codesign.search.acquisition import designs_of, limit_designs
 from codesign.search.candidates import RandomSource, Variation, keys, new_rows
 from codesign.search.problem import Pool, SearchProblem
 from codesign.search.strategies.listed import complete_batch, realise
@@ -20,7 +20,7 @@ from codesign.search.strategies.selection import best_first, breed
 from codesign.search.strategies.strategy import Capabilities, History, StrategySettings
 from codesign.space.design_space import Indices
 from codesign.surrogate.encoding import Encoding
-from codesign.surrogate.prior import MIN_EVIDENCE, Designs, Predictor
+from codesign.surrogate.prior import MIN_EVIDENCE, Predictor
 from codesign.surrogate.threads import single_thread
 
 FloatArray = NDArray[np.float64]
@@ -99,7 +99,7 @@ class _Model:
             encoding = Encoding.build(problem.space, objective.half)
             predictor = Predictor(encoding, designs_of(problem, told, column), values[:, column], log=objective.log) if objective.evaluated else None
             objectives.append(predictor)
-        encoding, designs = Encoding.build(problem.space), _without_prior(told)
+        encoding, designs = Encoding.build(problem.space), limit_designs(told)
         return cls(problem, objectives, [Predictor(encoding, designs, column, log=False) for column in constraints.T])
 
     def expected(self, pool: Pool) -> tuple[FloatArray, FloatArray]:
@@ -108,13 +108,8 @@ class _Model:
         for column, predictor in enumerate(self._objectives):
             if predictor is not None:
                 values[:, column] = predictor.to_natural(predictor.predict(designs_of(self._problem, pool, column)).mean)
-        limits = [predictor.predict(_without_prior(pool)).mean for predictor in self._constraints]
+        limits = [predictor.predict(limit_designs(pool)).mean for predictor in self._constraints]
         return values, np.stack(limits, axis=1) if limits else np.empty((len(pool), 0))
-
-
-def _without_prior(pool: Pool) -> Designs:
-    unknown = np.full(len(pool), np.nan)
-    return Designs(pool.indices, pool.priced.features, unknown, unknown)
 
 
 def _search(problem: SearchProblem, source: RandomSource, model: _Model, known: set[bytes], rng: np.random.Generator) -> Indices:

@@ -83,3 +83,16 @@ def test_one_wild_value_of_a_constraint_does_not_hide_the_others() -> None:
     assert limits is not None
     expected = limits.predictors[0].predict(limit_designs(pool)).mean <= 0.0
     assert (expected == (learned_limits(case.problem, pool.indices)[:, 0] <= 0.0)).mean() > 0.65
+
+
+def test_fits_start_where_the_last_checkpoint_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fit of an objective hears of the fit to the first results; a fresh strategy starts it from the same place."""
+    monkeypatch.setattr("codesign.surrogate.warm_start.FIRST", 8)
+    starts = []
+    for _ in range(2):
+        fitted = told(LEARNED).predictors()
+        starts.append([predictor._starts for predictor in fitted if predictor is not None])
+    assert all(starts[0])
+    for one, other in zip(*starts, strict=True):
+        for mean in one:
+            np.testing.assert_array_equal(one[mean], other[mean])
