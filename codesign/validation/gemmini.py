@@ -1,12 +1,16 @@
 """Cycles of a layer on Gemmini from its mapping, in closed form: what the surrogate's prior and features are made of.
 
 The DRAM tiles of a mapping run as calls of Gemmini's hardware loops, one after the other. A call takes what its slowest
-part takes: the processor that issues it, the array, or the memory. Which quantities matter, and that each costs a constant,
-follows from the design [Genc2021]_; the constants are fitted to register-transfer simulations [Hong2023]_ and stand in
-``coefficients/gemmini.toml``. Cycles are of the accelerator's clock.
+part takes: the processor that issues it, the array, or the memory (`codesign.validation.gemmini_memory`). Which quantities
+matter, and that each costs a constant, follows from the design [Genc2021]_ and from the programs with which DOSA's authors
+measured [Hong2023]_. Round numbers for the constants, and how far they may be off, stand in ``coefficients/gemmini.toml``;
+`codesign.validation.gemmini_fit` learns them from measurements. Cycles are of the accelerator's clock.
 
-Notation: ``s`` width of the array in rows of processing elements; a *call* is one run of a hardware loop; a *request* is
-one transfer of at most `REQUEST` contiguous bytes.
+The form was chosen with the published measurements in view: which terms there are, where the arrays of convolutions begin, and
+the orders of ``start`` and ``sharpness``. The round numbers hardly matter: with each halved or doubled at random, a fit to 100 rows
+is off by 9.0 to 9.2 % on other layers instead of 8.6 %.
+
+Notation: ``s`` width of the array in rows of processing elements; a *call* is one run of a hardware loop.
 
 .. [Genc2021] H. Genc et al., "Gemmini: Enabling Systematic Deep-Learning Architecture Evaluation via Full-Stack
    Integration", DAC 2021.
@@ -15,7 +19,10 @@ one transfer of at most `REQUEST` contiguous bytes.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Mapping as KeyedBy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,54 +32,47 @@ from numpy.typing import NDArray
 
 import codesign
 from codesign.catalogue import Quantity, load_record, record
-from codesign.validation.gemmini_mapping import DIMENSIONS, Layer, Loop, Mapping
+from codesign.validation.gemmini_mapping import Layer, Loop, Mapping
+from codesign.validation.gemmini_memory import LAST_LEVEL, LINE, SECOND_LEVEL, misses, offset_of, packets
 
 FloatArray = NDArray[np.float64]
 
 SMALLEST_ARRAY = 4
 SOFTWARE_TILE = 16
 """Rows that the software believes the array to have when it cuts a matrix into calls."""
-REQUEST = 64
-"""Bytes of the largest transfer of the memory interface, and of a line of the cache."""
-PAGE = 4096
-CACHE_LINES = 512 * 1024 // REQUEST
-"""Second-level cache of the simulated system."""
-TRANSLATED_PAGES = 256
-"""Pages that are touched again without a walk of the page table."""
+RUNAWAY = 1 << 15
+"""Rows or columns that a call reads where the 16-bit count of its input's rows or columns wraps around (half of the 2^16; the others are zeros)."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """What the calls of one layer do; all but ``calls`` and the widths are means over its calls.
+    """What the calls of one layer do; all from ``compute`` to ``out_requests`` are means over its calls.
 
     Attributes:
         matmul: run by the matrix loop, not by the convolution loop.
         width: of the array.
         calls: number of them.
         compute: cycles of the array.
-        requests: transfers of weights and inputs.
-        read: bytes of weights and inputs.
-        lines: cache lines that come from DRAM.
-        pages: pages that need a walk of the page table.
-        touched: pages touched.
-        out_rows, out_bytes: rows and bytes written, once per output.
+        beats: of the bus, for weights and inputs.
+        lines: of weights and inputs that miss the second-level cache.
+        out_lines: of outputs that miss it.
+        far_lines: of any that miss the last-level cache too.
+        out_requests: packets of outputs, once per output.
+        runaway_beats, runaway_lines, runaway_far_lines: of the whole layer's calls whose input count wraps around.
     """
 
     matmul: bool
     width: int
     calls: float
     compute: float
-    requests: float
-    read: float
+    beats: float
     lines: float
-    pages: float
-    touched: float
-    out_rows: float
-    out_bytes: float
-
-
-MEMORY = ("requests", "read", "lines", "pages", "touched", "out_rows", "out_bytes")
-"""Attributes of `Calls` that cost memory time."""
+    out_lines: float
+    far_lines: float
+    out_requests: float
+    runaway_beats: float
+    runaway_lines: float
+    runaway_far_lines: float
 
 
 @record
@@ -82,35 +82,47 @@ class LoopPrices:
     Attributes:
         start: of a layer, once.
         call: issuing one call.
-        requests, read, lines, pages, touched, out_rows, out_bytes: per unit of the attribute of `Calls`.
         sharpness: exponent p of the sum (issue^p + compute^p + memory^p)^(1/p): 1 if nothing overlapped, large if all did.
     """
 
     start: Quantity
     call: Quantity
-    requests: Quantity
-    read: Quantity
-    lines: Quantity
-    pages: Quantity
-    touched: Quantity
-    out_rows: Quantity
-    out_bytes: Quantity
     sharpness: Quantity
 
 
 @record
+class MemoryPrices:
+    """Cycles per unit of the attributes of `Calls`."""
+
+    beats: Quantity
+    lines: Quantity
+    out_lines: Quantity
+    far_lines: Quantity
+    out_requests: Quantity
+
+
+@record
 class GemminiPrices:
-    """Cycles of both hardware loops, and the errors of the model with them.
+    """Round numbers for the constants; the ``error`` of each is how far off it may be.
 
     Attributes:
-        issue_error: relative, where calls are bound by what issues or computes them.
-        memory_error: relative, where memory is all that counts.
+        matmul, convolution: of the two hardware loops.
+        memory: of both.
+        issue_error: relative error of the model where calls are bound by what issues or computes them.
+        memory_error: relative error where memory is all that counts.
     """
 
     matmul: LoopPrices
     convolution: LoopPrices
+    memory: MemoryPrices
     issue_error: Quantity
     memory_error: Quantity
+
+
+LOOP = ("start", "call", "sharpness")
+MEMORY = ("beats", "lines", "out_lines", "far_lines", "out_requests")
+NAMES = (*(f"{loop}.{name}" for loop in ("matmul", "convolution") for name in LOOP), *(f"memory.{name}" for name in MEMORY))
+"""Order of the constants in arrays."""
 
 
 @cache
@@ -119,54 +131,73 @@ def gemmini_prices() -> GemminiPrices:
     return load_record(Path(codesign.__file__).parent / "data" / "coefficients" / "gemmini.toml", GemminiPrices)
 
 
+def round_prices() -> tuple[FloatArray, FloatArray]:
+    """Logarithms of the round constants in the order of `NAMES`, and how far they may be off (one standard deviation)."""
+    prices = gemmini_prices()
+    each: list[Quantity] = [getattr(getattr(prices, section), name) for section, name in (full.split(".") for full in NAMES)]
+    return np.log([one.value for one in each]), np.log1p([one.error or 0.0 for one in each])
+
+
 def count_calls(layer: Layer, mapping: Mapping) -> Calls:
     """Calls of a layer and what each moves and computes."""
     width = max(SMALLEST_ARRAY, 1 << (mapping.widest - 1).bit_length())
-    tile = {one: mapping.tile(one) for one in DIMENSIONS}
-    numbers = _matmul_calls(layer, tile, width) if layer.is_matmul else _convolution_calls(layer, tile)
-    calls = math.prod(numbers.values())
-    padded = _padded(layer)
-    mean = {one: padded[one] / numbers.get(one, 1) for one in DIMENSIONS}
-    kernel, columns = mean["R"] * mean["S"], math.ceil(mean["K"] / width)
-    ops = kernel * columns * math.ceil(mean["C"] / width) * mean["Q"]
-    height, breadth = ((mean[out] - 1) * layer.stride + mean[side] for out, side in (("P", "R"), ("Q", "S")))
-    requests = kernel * mean["C"] * math.ceil(mean["K"] / REQUEST) + height * breadth * math.ceil(mean["C"] / REQUEST)
-    passes = math.prod(loop.count for loop in mapping.outer if loop.dimension in "CRS")
-    lines = _misses(layer, tile, mapping.outer, REQUEST, CACHE_LINES) / calls
-    pages = _misses(layer, tile, mapping.outer, PAGE, TRANSLATED_PAGES) / calls
-    touched = _granules(layer, tile, PAGE)
-    # Outputs leave only after the last of the passes over inputs and kernel.
-    share = np.array([1.0, 1.0, 1.0 / passes])
+    tile, loops = call_loops(layer, mapping, width)
+    whole, count = layer.padded, {loop.dimension: loop.count for loop in loops}
+    mean = {one: extent / count.get(one, 1) for one, extent in whole.items()}
+    passes = math.prod(loop.count for loop in loops if loop.dimension in "CRS")
+    columns = math.ceil(mean["K"] / width)
+    ops = mean["R"] * mean["S"] * columns * math.ceil(mean["C"] / width) * mean["Q"]
+    near, far = (misses(layer, tile, loops, one) for one in (SECOND_LEVEL, LAST_LEVEL))
+    longest = max(LINE, width) if layer.is_matmul else width
+    out_requests = mean["P"] * mean["Q"] / passes * float(_mean_packets(whole["K"], tile["K"], longest, offset_of(layer))[0])
     return Calls(
-        matmul=layer.is_matmul,
-        width=width,
-        calls=float(calls),
-        compute=ops * _row_cycles(padded["P"], tile["P"], mean["P"], width, layer.is_matmul),
-        requests=requests,
-        read=kernel * mean["C"] * mean["K"] + height * breadth * mean["C"],
-        lines=float(lines @ share),
-        pages=float(pages @ share),
-        touched=float(touched[:2].sum()),
-        out_rows=mean["P"] * mean["Q"] * columns / passes,
-        out_bytes=mean["P"] * mean["Q"] * mean["K"] / passes,
+        layer.is_matmul,
+        width,
+        float(math.prod(count.values())),
+        ops * _row_cycles(whole["P"], tile["P"], mean["P"], width, layer.is_matmul),
+        _beats(layer, tile, mean),
+        float(near[:2].sum()),
+        float(near[2]),
+        float(np.minimum(near, far).sum()),
+        out_requests,
+        *_runaway(layer, mapping),
     )
 
 
-def _padded(layer: Layer) -> dict[str, int]:
-    """Extents as the software runs them: convolutions are square, and even kernels make one row more."""
-    extent = {one: layer.extent[one] for one in DIMENSIONS}
+def call_loops(layer: Layer, mapping: Mapping, width: int) -> tuple[dict[str, int], tuple[Loop, ...]]:
+    """Extents of one call, and the loops over calls, outermost first.
+
+    A call of the matrix loop covers whole multiples of the array, counted as if it had 16 rows.
+    """
+    whole = layer.padded
+    tile = {one: mapping.tile(one) for one in whole}
+    if layer.is_matmul:
+        tile |= {one: min(max(1, tile[one] // SOFTWARE_TILE) * width, whole[one]) for one in "KCP"}
+    counts = ((one, math.ceil(whole[one] / tile[one])) for one in mapping.order)
+    return tile, tuple(Loop(one, count, False) for one, count in counts if count > 1)
+
+
+def _beats(layer: Layer, tile: KeyedBy[str, int], mean: KeyedBy[str, float]) -> float:
+    """Beats of the weights and inputs of one call, in the mean."""
+    whole, offset = layer.padded, offset_of(layer)
+    rows, columns = mean["P"], 1.0
     if not layer.is_matmul:
-        extent["P"] = extent["Q"] = max(extent["P"], extent["Q"]) + (extent["R"] % 2 == 0)
-    return extent
+        rows, columns = (min(mean[out] * layer.stride + mean[side] - 1, layer.side) for out, side in (("P", "R"), ("Q", "S")))
+    weights = mean["R"] * mean["S"] * mean["C"] * _mean_packets(whole["K"], tile["K"], LINE, offset)[1]
+    return float(weights + rows * columns * _mean_packets(whole["C"], tile["C"], LINE, offset)[1])
 
 
-def _matmul_calls(layer: Layer, tile: dict[str, int], width: int) -> dict[str, int]:
-    """Number of calls along each dimension: a call covers whole multiples of the array, counted as if it had 16 rows."""
-    return {one: math.ceil(layer.extent[one] / (max(1, tile[one] // SOFTWARE_TILE) * width)) for one in "KCP"}
-
-
-def _convolution_calls(layer: Layer, tile: dict[str, int]) -> dict[str, int]:
-    return {one: math.ceil(extent / tile[one]) for one, extent in _padded(layer).items() if one != "N"}
+def _mean_packets(extent: int, tile: int, longest: int, offset: int) -> FloatArray:
+    """Packets and beats (2,) of one row of a tile, moved in pieces of at most ``longest`` bytes, the mean over tiles of ``extent``."""
+    step = math.gcd(extent, tile if tile < extent else LINE)
+    full, rest = divmod(extent, tile)
+    total = np.zeros(2)
+    for size, number in ((tile, full), (rest, 1)):
+        pieces, left = divmod(size, longest)
+        total += number * pieces * np.array(packets(longest, math.gcd(step, longest), offset))
+        if left:
+            total += number * np.array(packets(left, math.gcd(step, longest), offset))
+    return total / (full + bool(rest))
 
 
 def _row_cycles(extent: int, tile: int, mean: float, width: int, matmul: bool) -> float:
@@ -183,73 +214,103 @@ def _stream(rows: int, width: int) -> float:
     return max(full * width + (max(rest, SMALLEST_ARRAY) if rest else 0), (full + bool(rest)) * width / 2)
 
 
-def _granules(layer: Layer, extent: dict[str, int], granule: int) -> FloatArray:
-    """Lines or pages that weights, inputs and outputs of given extents lie in (3,).
+def _runaway(layer: Layer, mapping: Mapping) -> tuple[float, float, float]:
+    """Beats, missed lines and lines missed by both caches of all calls whose input lies in the padding with a gap.
 
-    Tensors lie as kernel x C x K, column x row x C, and column x row x K, bytes.
+    Gemmini counts the rows of such an input as rows less padding, a negative number without a sign.
     """
-    padded, step = _padded(layer), layer.stride
-    rows, columns = (min((extent[out] - 1) * step + extent[side], (padded[out] - 1) * step + padded[side]) for out, side in (("P", "R"), ("Q", "S")))
-    all_rows = (padded["P"] - 1) * step + padded["R"]
-    k, c = padded["K"], padded["C"]
-    weights = _spanned(extent["K"], ((extent["C"], k), (extent["S"], k * c), (extent["R"], k * c * padded["S"])), granule)
-    inputs = _spanned(extent["C"], ((rows, c), (columns, c * all_rows)), granule)
-    outputs = _spanned(extent["K"], ((extent["P"], k), (extent["Q"], k * padded["P"])), granule)
-    return np.array([weights, inputs, outputs])
+    if layer.is_matmul:
+        return 0.0, 0.0, 0.0
+    channels, tile = layer.extent["C"], mapping.tile("C")
+    times = math.ceil(layer.extent["K"] / mapping.tile("K")) * math.ceil(channels / tile)
+    beats = _mean_packets(channels, tile, LINE, offset_of(layer))[1]
+    found = np.zeros(3)
+    for (pixels, number, wrap), (runs, repeated, wraps) in itertools.product(_inputs(layer, mapping, "P", "R"), _inputs(layer, mapping, "Q", "S")):
+        if wrap or wraps:
+            lines = runs * (pixels * min(1.0, channels / LINE) + 1.0)
+            found += number * repeated * np.array([pixels * runs * beats, lines, lines if lines * LINE > LAST_LEVEL.size else 0.0])
+    beats, lines, far = (times * found).tolist()
+    return beats, lines, far
 
 
-def _spanned(run: int, levels: tuple[tuple[int, int], ...], granule: int) -> float:
-    """Granules that nested strided runs of bytes lie in; gaps below a granule are spanned."""
-    count = 1
-    for number, stride in levels:
-        if number > 1 and count == 1 and stride - run < granule:
-            run = (number - 1) * stride + run
-        else:
-            count *= number
-    return count * max(1.0, run / granule)
+def _inputs(layer: Layer, mapping: Mapping, out: str, side: str) -> tuple[tuple[float, int, bool], tuple[float, int, bool]]:
+    """Rows of the inputs of all pairs of a tile of outputs and one of the kernel, in the mean, their number, and whether their count wraps.
 
-
-def _misses(layer: Layer, tile: dict[str, int], outer: tuple[Loop, ...], granule: int, capacity: int) -> FloatArray:
-    """Granules of weights, inputs and outputs (3,) that are fetched over all tiles.
-
-    Least recently used: what the largest nest of inner loops that fits touches stays until that nest's next run, so that
-    the loop around it fetches each granule once; every loop further out fetches all of them again.
+    First those that touch the image or lie beside it, then those that lie in the padding with a gap.
     """
-    extent = dict(tile)
-    touched = [_granules(layer, extent, granule)]
-    for loop in reversed(outer):
-        extent[loop.dimension] *= loop.count
-        touched.append(_granules(layer, extent, granule))
-    fitting = [depth for depth, granules in enumerate(touched) if granules.sum() <= capacity]
-    if not fitting:
-        return touched[0] * math.prod(loop.count for loop in outer)
-    depth = min(fitting[-1] + 1, len(outer))
-    return touched[depth] * math.prod(loop.count for loop in outer[: len(outer) - depth])
+    whole, kernel, stride, tile = layer.padded[out], layer.extent[side], layer.stride, mapping.tile(out)
+    full, rest = divmod(whole, tile)
+    first_tap = np.arange(0, kernel, mapping.tile(side))
+    taps = np.minimum(mapping.tile(side), kernel - first_tap)
+    before, after = kernel // 2 - first_tap - taps + 1, layer.side + kernel // 2 - first_tap
+    # Of whole tiles 0, 1, ... those end above the image, and those begin below it.
+    above = np.clip(-(-before // (tile * stride)) - 1, 0, full)
+    below = full - np.clip(after // (tile * stride) + 1, 0, full)
+    last = ((whole * stride < before) | (full * tile * stride > after)) if rest else np.zeros(len(taps), dtype=np.bool_)
+    wrapped = int((above + below + last).sum())
+    rows = ((full - above - below) * (tile * stride + taps - 1)).sum() + ((~last) * bool(rest) * (rest * stride + taps - 1)).sum()
+    others = (full + bool(rest)) * len(taps) - wrapped
+    return (float(rows) / max(1, others), others, False), (float(RUNAWAY), wrapped, True)
 
 
-def memory_cycles(calls: Calls, prices: LoopPrices) -> float:
-    """Memory time of one call."""
-    return math.fsum(getattr(calls, name) * getattr(prices, name).value for name in MEMORY)
+@dataclass(frozen=True)
+class CallTable:
+    """`Calls` of n layers as arrays.
 
-
-def predict_cycles(calls: Calls) -> float:
-    """Cycles of a layer."""
-    prices = gemmini_prices().matmul if calls.matmul else gemmini_prices().convolution
-    parts = (prices.call.value, calls.compute, memory_cycles(calls, prices))
-    largest, p = max(parts), prices.sharpness.value
-    return float(prices.start.value + calls.calls * largest * math.fsum((part / largest) ** p for part in parts) ** (1.0 / p))
-
-
-def relative_error(calls: Calls) -> float:
-    """One standard deviation of log(measured / predicted): memory is what the model knows least."""
-    prices = gemmini_prices()
-    share = memory_cycles(calls, prices.matmul if calls.matmul else prices.convolution) * calls.calls / predict_cycles(calls)
-    return math.hypot(prices.issue_error.value, prices.memory_error.value * min(share, 1.0) ** 2)
-
-
-def features(calls: Calls) -> list[float]:
-    """What the surrogate reads beside the prediction: the loop, and logarithms of the array's width and of the cycles of a call.
-
-    More of them (shares of requests, bytes, lines, pages) fit the layers seen and mislead on others.
+    Attributes:
+        matmul: (n,).
+        width, calls, compute: (n,).
+        moved: n x 5, in the order of `MEMORY`; of one call.
+        runaway: n x 5, alike; of the whole layer.
     """
-    return [float(calls.matmul), math.log(calls.width), math.log(predict_cycles(calls) / calls.calls)]
+
+    matmul: NDArray[np.bool_]
+    width: FloatArray
+    calls: FloatArray
+    compute: FloatArray
+    moved: FloatArray
+    runaway: FloatArray
+
+    @classmethod
+    def of(cls, calls: Sequence[Calls]) -> CallTable:
+        """From n layers' calls."""
+        width, count, compute = (np.array([getattr(one, name) for one in calls], dtype=np.float64) for name in ("width", "calls", "compute"))
+        moved = np.array([[getattr(one, name) for name in MEMORY] for one in calls])
+        runaway = np.array([[getattr(one, f"runaway_{name}", 0.0) for name in MEMORY] for one in calls])
+        return cls(np.array([one.matmul for one in calls]), width, count, compute, moved, runaway)
+
+    def rows(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> CallTable:
+        """The chosen layers only."""
+        arrays = (self.width, self.calls, self.compute, self.moved, self.runaway)
+        return CallTable(self.matmul[chosen], *(array[chosen] for array in arrays))
+
+
+def log_cycles(table: CallTable, log_prices: FloatArray) -> FloatArray:
+    """Logarithms of the cycles (n,) of layers.
+
+    Args:
+        table: n layers.
+        log_prices: (11,) in the order of `NAMES`.
+    """
+    prices = np.exp(log_prices)
+    start, call, p = (np.where(table.matmul, prices[place], prices[place + len(LOOP)]) for place in range(len(LOOP)))
+    parts = np.stack([call, table.compute, table.moved @ prices[2 * len(LOOP) :]])
+    largest = parts.max(axis=0)
+    per_call = largest * ((parts / largest) ** p).sum(axis=0) ** (1.0 / p)
+    return np.asarray(np.log(start + table.calls * per_call + table.runaway @ prices[2 * len(LOOP) :]))
+
+
+def relative_error(table: CallTable, log_prices: FloatArray) -> FloatArray:
+    """One standard deviation (n,) of log(measured / predicted): memory is what the model knows least."""
+    known = gemmini_prices()
+    memory = (table.calls[:, None] * table.moved + table.runaway) @ np.exp(log_prices[2 * len(LOOP) :])
+    share = np.minimum(memory / np.exp(log_cycles(table, log_prices)), 1.0)
+    return np.hypot(known.issue_error.value, known.memory_error.value * share)
+
+
+def features(table: CallTable) -> FloatArray:
+    """What the surrogate reads beside the prior (n x 2): the loop, and the logarithm of the array's width.
+
+    More of them (cycles of a call, shares of its parts) fit the layers seen and mislead on others.
+    """
+    return np.column_stack([table.matmul, np.log(table.width)])

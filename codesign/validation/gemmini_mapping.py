@@ -18,6 +18,8 @@ from typing import Any
 from codesign.errors import InputError
 
 DIMENSIONS = "KCPQRSN"
+DEFAULT_ORDER = "CRSKPQN"
+"""Dimensions of the loops over calls that a mapping does not order, innermost first."""
 LEVELS = 4
 LARGEST = 1 << 20
 """Largest extent of a dimension or stride that is believed."""
@@ -43,6 +45,19 @@ class Layer:
         """Run by Gemmini's matrix loop: a kernel of one pixel on a single column."""
         return self.extent["Q"] == self.extent["R"] == self.extent["S"] == 1
 
+    @property
+    def padded(self) -> dict[str, int]:
+        """Extents as the software runs them: convolutions are square, and even kernels make one row more."""
+        extent = {one: self.extent[one] for one in DIMENSIONS}
+        if not self.is_matmul:
+            extent["P"] = extent["Q"] = max(extent["P"], extent["Q"]) + (extent["R"] % 2 == 0)
+        return extent
+
+    @property
+    def side(self) -> int:
+        """Rows, and columns, of a convolution's square input."""
+        return max(self.extent["P"], self.extent["Q"]) * self.stride
+
 
 @dataclass(frozen=True)
 class Loop:
@@ -64,9 +79,10 @@ class Mapping:
         return math.prod(loop.count for level in self.levels[:3] for loop in level if loop.dimension == dimension)
 
     @property
-    def outer(self) -> tuple[Loop, ...]:
-        """Loops over DRAM tiles that repeat, outermost first."""
-        return tuple(loop for loop in self.levels[3] if loop.count > 1)
+    def order(self) -> tuple[str, ...]:
+        """Dimensions in the order of the loops over DRAM tiles, outermost first; those that DRAM does not name lie outside."""
+        named = dict.fromkeys(loop.dimension for loop in self.levels[3])
+        return (*(one for one in reversed(DEFAULT_ORDER) if one not in named), *named)
 
     @property
     def widest(self) -> int:

@@ -1,7 +1,7 @@
 """The surrogate on measured accelerators: ``codesign validate predictor``.
 
 Trained on few rows and held against the others. Where training and test rows come from one file, rows are split by layer
-(or workload): no layer of the training rows is predicted.
+(or workload): no layer of the training rows is predicted, and a prior's constants are fitted to the training rows alone.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Validation:
         split: plain words: how training and test rows were kept apart.
         shared: workloads that are among the training file's rows and the test rows; 0 where rows are split by layer.
         features: what the predictor read.
-        prior_mape: error of the prior alone on all test rows; None without a prior.
+        prior_mape: error of the prior alone, fitted to the same training rows, on the test rows, the mean over seeds; None without a prior.
     """
 
     group: str
@@ -127,17 +127,16 @@ def validate_predictor(train: Path, test: Path, *, target: str, group: str, numb
         raise InputError(f"{number} training rows of {len(pool)}", where="--n", remedy="Ask for fewer" + (": a part is kept for the test" if same else ""))
     if same and len(names) < FOLDS:
         raise InputError(f"{len(names)} layers or workloads", where=str(train), remedy=f"At least {FOLDS} are needed to split by layer; give another --test")
-    errors, predictions = [], []
+    errors, predictions, prior_errors = [], [], []
     for seed in range(seeds):
         parts = list(_by_layer(label, seed)) if same else [(pool, np.arange(len(known), len(rows)))]
         found = [_predict(table, log_target, label, _draw(inside, number, seed, place), outside) for place, (inside, outside) in enumerate(parts)]
         order = np.concatenate([outside for _, outside in parts])
         summary, median, low, high = _summarise(seed, found, log_target[order])
         errors.append(summary)
+        prior_errors.append(np.abs(np.concatenate([one.prior for one in found]) / np.exp(log_target[order]) - 1.0).mean())
         columns = (order.tolist(), median.tolist(), low.tolist(), high.tolist())
         predictions += [RowPrediction(rows[row].id, seed, *values) for row, *values in zip(*columns, strict=True)]
-    measured = np.exp(log_target[-len(asked) :])
-    prior = table.prior[-len(asked) :]
     return Validation(
         group=group,
         target=target,
@@ -146,7 +145,7 @@ def validate_predictor(train: Path, test: Path, *, target: str, group: str, numb
         split=f"one file: {FOLDS} parts by layer, each predicted from the others" if same else "two files",
         shared=0 if same else len({row.workload for row in known} & {row.workload for row in asked}),
         features=table.kind,
-        prior_mape=float(np.mean(np.abs(prior / measured - 1.0))) if np.isfinite(prior).all() else None,
+        prior_mape=None if table.prior is None else float(np.mean(prior_errors)),
         seeds=tuple(errors),
         predictions=tuple(predictions),
     )
@@ -173,8 +172,9 @@ def _draw(rows: Rows, number: int, seed: int, place: int) -> Rows:
 
 @dataclass(frozen=True)
 class _Found:
-    """Predictions of one part: mean of the logarithm and log density of what was measured, interval bounds by level (k,), verdict."""
+    """Predictions of one part: prior, mean of the logarithm and log density of what was measured, interval bounds by level (k,), verdict."""
 
+    prior: FloatArray
     mean: FloatArray
     density: FloatArray
     bounds: dict[float, tuple[FloatArray, FloatArray, FloatArray]]
@@ -186,13 +186,15 @@ def _predict(table: FeatureTable, log_target: FloatArray, label: Rows, inside: R
     from codesign.surrogate.prior import Designs, Predictor
     from codesign.surrogate.threads import single_thread
 
-    every = Designs(np.empty((len(label), 0), dtype=np.intp), table.features, table.prior, table.prior_error)
     with single_thread():
-        evidence, known = np.exp(log_target[inside]), bool(np.isfinite(table.prior).all())
-        predictor: Predictor = Predictor(NoParameters(), every.rows(inside), evidence, log=True, robust=True, uneven=known, together=label[inside])
+        unknown = np.full(len(label), np.nan)
+        prior, error = (unknown, unknown) if table.prior is None else table.prior.fitted(inside, log_target[inside], label)
+        every = Designs(np.empty((len(label), 0), dtype=np.intp), table.features, prior, error)
+        evidence, uneven = np.exp(log_target[inside]), table.prior is not None
+        predictor: Predictor = Predictor(NoParameters(), every.rows(inside), evidence, log=True, robust=True, uneven=uneven, together=label[inside])
         asked = every.rows(outside)
         bounds = {level: predictor.interval(asked, level) for level in LEVELS}
-        return _Found(predictor.predict(asked).mean, predictor.density(asked, log_target[outside]), bounds, predictor.calibrated)
+        return _Found(asked.prior, predictor.predict(asked).mean, predictor.density(asked, log_target[outside]), bounds, predictor.calibrated)
 
 
 def _summarise(seed: int, found: Sequence[_Found], log_measured: FloatArray) -> tuple[SeedErrors, FloatArray, FloatArray, FloatArray]:

@@ -11,22 +11,24 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import InputError
 from codesign.validation.accelerator_rows import NUMBERS, RESOURCES, AcceleratorRow
-from codesign.validation.gemmini import count_calls, features, predict_cycles, relative_error
+from codesign.validation.gemmini import CallTable, count_calls, features
+from codesign.validation.gemmini_fit import GemminiPrior
 from codesign.validation.gemmini_mapping import parse_layer, parse_mapping, read_object
 
 GEMMINI_FEATURES = (
-    "Gemmini's calls and traffic; prior: a closed form whose constants were fitted to the published rows of this group, "
-    "on which its errors are therefore of the fit (tools/fit_gemmini.py prints them for layers left out)"
+    "Gemmini's calls and traffic; prior: a closed form, chosen with the published rows of this group in view, whose constants are "
+    "fitted around round numbers to the training rows of each draw alone"
 )
 
 FloatArray = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 GEMMINI = "dosa-gemmini-rtl"
 ROWS_PER_TEXT = 2
@@ -37,20 +39,32 @@ WIDE = 10.0
 DEEPEST = 8
 
 
+class Prior(Protocol):
+    """A model of n rows that learns its constants from the training rows."""
+
+    def fitted(self, inside: Rows, log_measured: FloatArray, label: Rows) -> tuple[FloatArray, FloatArray]:
+        """Prior in natural units and its relative error, one standard deviation, of all rows (n,).
+
+        Args:
+            inside: the m training rows; nothing else may be fitted to.
+            log_measured: (m,) logarithms of what they measured.
+            label: (n,) workloads; a training row's prior is fitted to training rows of other workloads, so that its
+                residual is as large as on a workload never seen.
+        """
+
+
 @dataclass(frozen=True)
 class FeatureTable:
     """What the surrogate reads of n rows.
 
     Attributes:
         features: n x f.
-        prior: (n,) natural units; NaN throughout where the group has no model.
-        prior_error: (n,) relative, one standard deviation.
+        prior: None where the group has no model.
         kind: plain words for the report.
     """
 
     features: FloatArray
-    prior: FloatArray
-    prior_error: FloatArray
+    prior: Prior | None
     kind: str
 
 
@@ -71,8 +85,7 @@ def feature_table(group: str, target: str, rows: Sequence[AcceleratorRow], *, un
     table = _columns(rows, unseen=unseen)
     if not table.shape[1]:
         raise InputError("nothing but the target varies between its rows", where=f"group {group!r}", remedy="Choose a group with configurations or layers")
-    nothing = np.full(len(rows), np.nan)
-    return FeatureTable(table, nothing, nothing, "columns as they stand, no prior")
+    return FeatureTable(table, None, "columns as they stand, no prior")
 
 
 def _gemmini(rows: Sequence[AcceleratorRow]) -> FeatureTable:
@@ -82,9 +95,8 @@ def _gemmini(rows: Sequence[AcceleratorRow]) -> FeatureTable:
         layer = parse_layer(row.text.get("layer_json", ""), where=f"{where}: layer_json")
         mapping = read_object(row.text.get("config_json", ""), where=f"{where}: config_json").get("mapping")
         counted.append(count_calls(layer, parse_mapping(str(mapping), layer, where=f"{where}: mapping")))
-    prior = np.array([predict_cycles(calls) for calls in counted])
-    error = np.array([relative_error(calls) for calls in counted])
-    return FeatureTable(np.array([features(calls) for calls in counted]), prior, error, GEMMINI_FEATURES)
+    table = CallTable.of(counted)
+    return FeatureTable(features(table), GemminiPrior(table), GEMMINI_FEATURES)
 
 
 def _columns(rows: Sequence[AcceleratorRow], *, unseen: bool) -> FloatArray:

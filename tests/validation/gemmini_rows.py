@@ -9,12 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from codesign.validation.gemmini import count_calls, predict_cycles
+from codesign.validation.gemmini import CallTable, count_calls, log_cycles, round_prices
 from codesign.validation.gemmini_mapping import parse_layer, parse_mapping
 from codesign.validation.parquet import write_columns
 
 GROUP = "dosa-gemmini-rtl"
-COLUMNS = ("id", "group", "accelerator", "workload", "config_json", "layer_json", "macs", "batch", "cycles", "latency_ms", "throughput", "clock_MHz", "lut")
+COLUMNS = (
+    "id",
+    "group",
+    "accelerator",
+    "workload",
+    "config_json",
+    "layer_json",
+    "macs",
+    "batch",
+    "cycles",
+    "latency_ms",
+    "throughput",
+    "clock_MHz",
+    "lut",
+    "ff",
+    "dsp",
+    "bram",
+)
 
 
 def layer_json(**extent: int) -> str:
@@ -37,7 +54,8 @@ def gemmini_rows(count: int, seed: int = 0, layers: int = 25) -> list[dict[str, 
         k, c = int(rng.choice([1, 2, 4, 8])), int(rng.choice([1, 2]))
         config = f"L3[WIO] K{k} C{c} P{size} - L2[WI] N1 K{16 // k} K4X - L1[O] R3 S3 Q{size} C{4 // c} C4X - L0[W] N1"
         layer = parse_layer(text, where="row")
-        cycles = predict_cycles(count_calls(layer, parse_mapping(config, layer, where="row"))) * float(np.exp(0.05 * rng.normal()))
+        calls = CallTable.of([count_calls(layer, parse_mapping(config, layer, where="row"))])
+        cycles = float(np.exp(log_cycles(calls, round_prices()[0])[0] + 0.05 * rng.normal()))
         rows.append({"id": str(number), "group": GROUP, "config_json": json.dumps({"mapping": config}), "layer_json": text, "cycles": str(cycles)})
     return rows
 

@@ -75,7 +75,7 @@ def test_missing_and_nested_values_become_features(tmp_path: Path) -> None:
     read = read_group(write_table(tmp_path / "a.parquet", rows), "board", "latency_ms")
     table = feature_table("board", "latency_ms", read, unseen=True)
     assert table.features.shape[0] == 30 and np.isfinite(table.features).all()
-    assert np.isnan(table.prior).all()
+    assert table.prior is None
 
 
 def test_rows_that_do_not_vary_say_so(tmp_path: Path) -> None:
@@ -108,6 +108,21 @@ def test_names_of_workloads_count_only_where_they_were_trained_on(tmp_path: Path
 
 
 def test_who_asks_for_one_resource_has_no_report_of_the_others(tmp_path: Path) -> None:
-    rows = [{"id": str(number), "group": "x", "lut": str(100 + number), "ff": str(200 + number), "dsp": "4"} for number in range(4)]
+    resources = {"lut": "100", "ff": "200", "dsp": "4", "bram": "8"}
+    path = write_table(tmp_path / "a.parquet", [{"id": str(number), "group": "x", "cycles": "9"} | resources for number in range(4)])
+    assert set(read_group(path, "x", "cycles")[0].text) == set(resources)
+    for target in resources:
+        assert not set(resources) & set(read_group(path, "x", target)[0].text)
+
+
+def test_what_is_predicted_enters_no_fit(tmp_path: Path) -> None:
+    rows = gemmini_rows(100)
     path = write_table(tmp_path / "a.parquet", rows)
-    assert not {"ff", "dsp"} & set(read_group(path, "x", "lut")[0].text)
+    before = validate_predictor(path, path, target="cycles", group=GROUP, number=40, seeds=1)
+    one = rows[0]["layer_json"]
+    changed = [row | {"cycles": str(9.0 * float(row["cycles"]))} if row["layer_json"] == one else row for row in rows]
+    after = validate_predictor(write_table(path, changed), path, target="cycles", group=GROUP, number=40, seeds=1)
+    mine = {row["id"] for row in rows if row["layer_json"] == one}
+    assert [row for row in before.predictions if row.id in mine] == [row for row in after.predictions if row.id in mine]
+    assert before.predictions != after.predictions
+    assert before.prior_mape is not None and after.prior_mape is not None and before.prior_mape < after.prior_mape
