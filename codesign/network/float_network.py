@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from codesign.network.graph_module import GraphModule, flatten_channels_last, module_key
 from codesign.network.layers import Layer, LayerGraph, Op
 
+NORMALISATION_EPSILON = 1e-5
+"""Added to variances before their root is taken."""
+
 
 @dataclass(frozen=True)
 class FoldedLayer:
@@ -23,6 +26,12 @@ class FoldedLayer:
 
     weight: Tensor
     bias: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor) -> FoldedLayer:
+        """``weight`` followed by a normalisation with that gain, shift, mean and variance, each (out_c,)."""
+        factor = gain * torch.rsqrt(variance + NORMALISATION_EPSILON)
+        return cls(weight * factor.view(-1, *(1,) * (weight.dim() - 1)), shift - mean * factor)
 
 
 class FloatNetwork(GraphModule):
@@ -46,7 +55,7 @@ class FloatNetwork(GraphModule):
                     module.bias.zero_()
             self.weighted[module_key(layer)] = module
             if not last:
-                self.normalisation[module_key(layer)] = nn.BatchNorm2d(layer.out_c)
+                self.normalisation[module_key(layer)] = nn.BatchNorm2d(layer.out_c, eps=NORMALISATION_EPSILON)
 
     def weigh(self, layer: Layer, source: Tensor) -> Tensor:
         """Weighted sum, normalised over the batch."""
@@ -74,9 +83,7 @@ class FloatNetwork(GraphModule):
                 folded[layer.name] = FoldedLayer(weight.clone(), module.bias.detach().clone())
                 continue
             norm: Any = self.normalisation[module_key(layer)]
-            gain = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
-            shape = (-1,) + (1,) * (weight.dim() - 1)
-            folded[layer.name] = FoldedLayer(weight * gain.view(shape), norm.bias.detach() - norm.running_mean * gain)
+            folded[layer.name] = FoldedLayer.of(weight, norm.weight.detach(), norm.bias.detach(), norm.running_mean, norm.running_var)
         return folded
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +34,7 @@ from codesign.network.augmentation import augment
 from codesign.network.builder import BrevitasNetwork, as_values, brevitas_logits, build, extract, same_integers
 from codesign.network.calibration import calibrate
 from codesign.network.deployed import NETWORK_FILE, STATE_FILE, DeployedNetwork
-from codesign.network.float_network import FloatNetwork
+from codesign.network.float_network import FloatNetwork, FoldedLayer
 from codesign.network.layers import LayerGraph
 from codesign.network.tasks.task import Split, Task, TaskRecord, TrainingDefaults
 
@@ -74,6 +75,8 @@ class TrainedNetwork:
         model: the Brevitas network they come from, on the CPU.
         validation_accuracy, train_accuracy: of the Brevitas network, 0 to 1.
         float_accuracy: validation accuracy before quantisation.
+        confidence: mean probability that the Brevitas network gives to the right class of a validation sample: the accuracy
+            of one who draws the answer by it. It tells networks apart that a few hundred right or wrong answers do not.
         epochs: epochs trained, both phases.
         seconds: processor time.
     """
@@ -83,12 +86,13 @@ class TrainedNetwork:
     validation_accuracy: float
     train_accuracy: float
     float_accuracy: float
+    confidence: float
     epochs: int
     seconds: float
 
 
 @dataclass(frozen=True)
-class _Score:
+class Score:
     """Accuracy (0 to 1) and mean cross entropy of a network on a split."""
 
     accuracy: float
@@ -131,8 +135,31 @@ def train(
         InputError: CUDA asked for and not there.
     """
     chosen = training_device(device)
-    with _reproducible(chosen):
+    with reproducible(chosen):
         return _Trainer(graph, task, settings, seed, chosen, progress).run()
+
+
+def fine_tune(
+    graph: LayerGraph, folded: Mapping[str, FoldedLayer], task: Task, settings: TrainingDefaults, seed: int, *, float_accuracy: float, device: str = "cpu"
+) -> TrainedNetwork:
+    """Quantise a network whose floating-point weights are known, and train it over the quantised epochs only.
+
+    Args:
+        graph: the network.
+        folded: its weights and biases by layer name.
+        task: see `train`.
+        settings: of which the floating-point epochs are not used.
+        seed: of batches and augmentation.
+        float_accuracy: validation accuracy of the floating-point network.
+        device: see `train`.
+
+    Raises:
+        EvaluationError: the loss became infinite or not a number.
+        InputError: CUDA asked for and not there.
+    """
+    chosen = training_device(device)
+    with reproducible(chosen):
+        return _Trainer(graph, task, settings, seed, chosen, None).quantise(folded, float_accuracy)
 
 
 class _Trainer:
@@ -148,35 +175,37 @@ class _Trainer:
         progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         self.graph, self.task, self.settings, self.device, self.progress = graph, task, settings, device, progress
+        self.began = time.process_time()
         self.generator = torch.Generator().manual_seed(seed)
-        self.train_samples, self.train_labels = self._tensors(task.train)
-        self.validation_samples, self.validation_labels = self._tensors(task.validation)
-
-    def _tensors(self, split: Split) -> tuple[Tensor, Tensor]:
-        record = self.task.record
-        return as_values(split.samples, record.zero_point, record.input_fraction).to(self.device), torch.from_numpy(split.labels).to(self.device)
+        self.train_samples, self.train_labels = split_tensors(task.record, task.train, device)
+        self.validation_samples, self.validation_labels = split_tensors(task.record, task.validation, device)
 
     def run(self) -> TrainedNetwork:
-        began = time.process_time()
         network = FloatNetwork(self.graph, self.generator).to(self.device)
         for epoch, loss in self._epochs(network, "float", self.settings.epochs, self.settings.learning_rate, FLOAT_WARM_UP):
             if self.progress is not None:
                 self._report("float", epoch, self.settings.epochs, loss, self._validate(network))
-        float_accuracy = self._validate(network).accuracy
+        trained = self.quantise(network.fold(), self._validate(network).accuracy)
+        return dataclasses.replace(trained, epochs=self.settings.epochs + trained.epochs)
+
+    def quantise(self, folded: Mapping[str, FoldedLayer], float_accuracy: float) -> TrainedNetwork:
+        """The quantised phase, from floating-point weights and biases by layer name."""
         model = build(self.graph, self.task.record).to(self.device)
-        calibrate(model, network.fold(), self.train_samples[:CALIBRATION_SAMPLES])
-        epochs = self.settings.epochs + self._fine_tune(model)
-        train_accuracy = self._score(model, self.train_samples, self.train_labels).accuracy
+        calibrate(model, folded, self.train_samples[:CALIBRATION_SAMPLES])
+        epochs = self._fine_tune(model)
+        train_accuracy = score(model, self.train_samples, self.train_labels).accuracy
         model = model.cpu().eval()
-        correct = brevitas_logits(model, self.task.validation.samples).argmax(axis=1) == self.task.validation.labels
+        logits, labels = brevitas_logits(model, self.task.validation.samples), self.task.validation.labels
+        shares = softmax(logits * 2.0 ** -model.output_fraction(model.last), axis=1)
         return TrainedNetwork(
             deployed=extract(model),
             model=model,
-            validation_accuracy=float(np.mean(correct)),
+            validation_accuracy=float(np.mean(logits.argmax(axis=1) == labels)),
             train_accuracy=train_accuracy,
             float_accuracy=float_accuracy,
+            confidence=float(shares[np.arange(len(labels)), labels].mean()),
             epochs=epochs,
-            seconds=time.process_time() - began,
+            seconds=time.process_time() - self.began,
         )
 
     def _fine_tune(self, model: BrevitasNetwork) -> int:
@@ -187,10 +216,10 @@ class _Trainer:
         best_loss, best, waited, epoch = math.inf, copy.deepcopy(model.state_dict()), 0, 0
         most, rate = self.settings.quantised_epochs, QUANTISED_RATE * self.settings.learning_rate
         for epoch, loss in self._epochs(model, "quantised", most, rate, QUANTISED_WARM_UP):
-            score = self._validate(model)
-            self._report("quantised", epoch, most, loss, score)
-            if score.loss < best_loss:
-                best_loss, best, waited = score.loss, copy.deepcopy(model.state_dict()), 0
+            found = self._validate(model)
+            self._report("quantised", epoch, most, loss, found)
+            if found.loss < best_loss:
+                best_loss, best, waited = found.loss, copy.deepcopy(model.state_dict()), 0
             else:
                 waited += 1
                 if waited >= self.settings.patience:
@@ -201,20 +230,18 @@ class _Trainer:
     def _epochs(self, network: nn.Module, phase: str, epochs: int, rate: float, warm_up: float) -> Iterator[tuple[int, float]]:
         """Train epoch by epoch; yields the number of the epoch just ended, from 1, and its mean loss."""
         optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=self.settings.weight_decay, fused=True)
-        count = len(self.train_samples)
-        # Batches of equal size: a last batch of a few samples would spoil the statistics of batch normalisation.
-        batches = max(1, round(count / self.settings.batch_size))
         for epoch in range(epochs):
             network.train()
             total = torch.zeros((), device=self.device)
-            for number, chosen in enumerate(torch.randperm(count, generator=self.generator).tensor_split(batches)):
-                optimiser.param_groups[0]["lr"] = one_cycle(rate, (epoch * batches + number) / (epochs * batches), warm_up)
+            parts = shuffled(len(self.train_samples), self.settings.batch_size, self.generator)
+            for number, chosen in enumerate(parts):
+                optimiser.param_groups[0]["lr"] = one_cycle(rate, (epoch * len(parts) + number) / (epochs * len(parts)), warm_up)
                 logits = network(augment(self.train_samples[chosen], self.task.record.augmentation, self.generator))
                 loss = functional.cross_entropy(logits, self.train_labels[chosen], label_smoothing=self.settings.label_smoothing)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch ships no type for it
                 optimiser.step()
-                total += loss.detach() / batches
+                total += loss.detach() / len(parts)
             if not math.isfinite(float(total)):
                 raise EvaluationError(
                     f"training diverged in {phase} epoch {epoch + 1}",
@@ -223,20 +250,33 @@ class _Trainer:
                 )
             yield epoch + 1, float(total)
 
-    def _report(self, phase: str, epoch: int, epochs: int, loss: float, score: _Score) -> None:
+    def _report(self, phase: str, epoch: int, epochs: int, loss: float, found: Score) -> None:
         if self.progress is not None:
-            self.progress(TrainingProgress(phase, epoch, epochs, loss, score.accuracy))
+            self.progress(TrainingProgress(phase, epoch, epochs, loss, found.accuracy))
 
-    def _validate(self, network: nn.Module) -> _Score:
-        return self._score(network, self.validation_samples, self.validation_labels)
+    def _validate(self, network: nn.Module) -> Score:
+        return score(network, self.validation_samples, self.validation_labels)
 
-    @staticmethod
-    def _score(network: nn.Module, samples: Tensor, labels: Tensor) -> _Score:
-        """How a network does; leaves it in evaluation mode."""
-        network.eval()
-        with torch.no_grad():
-            logits = torch.cat([network(samples[start : start + EVALUATION_BATCH]) for start in range(0, len(samples), EVALUATION_BATCH)])
-        return _Score(float((logits.argmax(dim=1) == labels).float().mean()), float(functional.cross_entropy(logits, labels)))
+
+def split_tensors(record: TaskRecord, split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Samples of a split in real units, and its labels."""
+    return as_values(split.samples, record.zero_point, record.input_fraction).to(device), torch.from_numpy(split.labels).to(device)
+
+
+def score(network: nn.Module, samples: Tensor, labels: Tensor) -> Score:
+    """How a network does on samples in real units; leaves it in evaluation mode."""
+    network.eval()
+    with torch.no_grad():
+        logits = torch.cat([network(samples[start : start + EVALUATION_BATCH]) for start in range(0, len(samples), EVALUATION_BATCH)])
+    return Score(float((logits.argmax(dim=1) == labels).float().mean()), float(functional.cross_entropy(logits, labels)))
+
+
+def shuffled(count: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Positions of ``count`` samples in random order, cut into batches of equal size.
+
+    A last batch of a few samples would spoil the statistics of batch normalisation.
+    """
+    return torch.randperm(count, generator=generator).tensor_split(max(1, round(count / batch_size)))
 
 
 def one_cycle(peak: float, progress: float, warm_up: float) -> float:
@@ -297,7 +337,7 @@ def training_device(name: str) -> torch.device:
 
 
 @contextmanager
-def _reproducible(device: torch.device) -> Iterator[None]:
+def reproducible(device: torch.device) -> Iterator[None]:
     """One thread, and on CUDA deterministic kernels: results do not depend on what else the machine does."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)

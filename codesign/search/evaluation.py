@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codesign.network.layers import LayerGraph
 from codesign.network.tasks.registry import load_task
 from codesign.network.tasks.task import Task
+
+if TYPE_CHECKING:
+    from codesign.network.supernet import SharedWeights
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class TrainingRequest:
         seed: decides everything random in the training.
         folder: where the trained network is kept; None where only its metrics are wanted.
         device: ``cpu``, ``cuda`` or ``auto``.
+        supernet: file of the shared weights that the network is scored with; None where it is trained by itself.
     """
 
     rows: list[dict[str, int | str]]
@@ -32,19 +37,29 @@ class TrainingRequest:
     seed: int
     folder: str | None
     device: str = "cpu"
+    supernet: str | None = None
 
 
 def train_design(request: TrainingRequest) -> dict[str, float]:
     """Train, save the network under ``request.folder`` if it names one, and return the metrics.
 
+    Of a network on shared weights, ``accuracy`` is the mean probability of the right class.
+
     Raises:
         EvaluationError: training diverged.
+        InputError: the file of shared weights cannot be read.
     """
     from codesign.network.training import save_trained, settings_for, train
 
-    task = task_of(request.task, request.data)
+    task, graph = task_of(request.task, request.data), LayerGraph.from_rows(request.rows)
     settings = settings_for(task.record, request.settings)
-    trained = train(LayerGraph.from_rows(request.rows), task, settings, request.seed, device=request.device)
+    if request.supernet is not None:
+        from codesign.network.supernet import score_network
+
+        trained = score_network(graph, _shared_weights(request.supernet), task, settings, request.seed, device=request.device)
+        trained = dataclasses.replace(trained, validation_accuracy=trained.confidence)
+    else:
+        trained = train(graph, task, settings, request.seed, device=request.device)
     if request.folder is not None:
         save_trained(trained, Path(request.folder))
     return {
@@ -54,6 +69,14 @@ def train_design(request: TrainingRequest) -> dict[str, float]:
         "epochs": float(trained.epochs),
         "seconds": trained.seconds,
     }
+
+
+@lru_cache(maxsize=4)
+def _shared_weights(path: str) -> SharedWeights:
+    """Read once per process: they do not change once they are finished."""
+    from codesign.network.supernet_training import load_weights
+
+    return load_weights(Path(path))
 
 
 @lru_cache(maxsize=2)

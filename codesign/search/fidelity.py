@@ -27,8 +27,8 @@ from codesign.space.design_space import Indices, evaluation_seed
 
 FloatArray = NDArray[np.float64]
 
-SHORT, FULL, SEEDS = "short", "full", "seeds"
-LEVELS = (SHORT, FULL, SEEDS)
+SUPERNET, SHORT, FULL, SEEDS = "supernet", "short", "full", "seeds"
+LEVELS = (SUPERNET, SHORT, FULL, SEEDS)
 
 
 @record
@@ -36,13 +36,17 @@ class FidelityChoice:
     """The table ``[fidelity]`` of a study file.
 
     Attributes:
-        levels: of ``short`` (a training over a share of the epochs), ``full``, and ``seeds`` (full trainings may be
-            repeated with other seeds).
+        levels: of ``supernet`` (a score with weights that all networks of a family share), ``short`` (a training over a share
+            of the epochs), ``full``, and ``seeds`` (full trainings may be repeated with other seeds).
+        supernet_cost: of training the shared weights of one family, in full trainings.
+        score_share: epochs over which a score fine-tunes, over those of a full training.
         short_share: epochs of a short training over those of a full one.
         max_seeds: largest number of full trainings of one design.
     """
 
-    levels: tuple[str, ...] = LEVELS
+    levels: tuple[str, ...] = (SHORT, FULL, SEEDS)
+    supernet_cost: float = 5.0
+    score_share: float = 0.15
     short_share: float = 0.25
     max_seeds: int = 3
 
@@ -52,8 +56,11 @@ class FidelityChoice:
                 raise ValueError(f"unknown level {name!r}; choose from {', '.join(LEVELS)}")
         if len(set(self.levels)) != len(self.levels) or FULL not in self.levels:
             raise ValueError("levels must name full, and none twice: only full trainings may enter the front")
-        if not 0.01 <= self.short_share <= 0.9:
-            raise ValueError("short_share must lie between 0.01 and 0.9")
+        for name in ("short_share", "score_share"):
+            if not 0.01 <= getattr(self, name) <= 0.9:
+                raise ValueError(f"{name} must lie between 0.01 and 0.9")
+        if not 0.1 <= self.supernet_cost <= 10_000.0:
+            raise ValueError("supernet_cost must lie between 0.1 and 10000 full trainings")
         if not 2 <= self.max_seeds <= 100:
             raise ValueError("max_seeds must lie between 2 and 100; leave seeds off the levels to train each design once")
 
@@ -79,11 +86,16 @@ class Fidelity:
 class Ladder:
     """Fidelities, the cheapest first; the last one is the full training.
 
+    Attributes:
+        fidelities: the rungs.
+        preparation: cost before the first trial, in full trainings.
+
     Raises:
         InputError: costs that do not rise, or a last one that does not cost 1.
     """
 
     fidelities: tuple[Fidelity, ...]
+    preparation: float = 0.0
 
     def __post_init__(self) -> None:
         costs = [fidelity.cost for fidelity in self.fidelities]
@@ -91,20 +103,32 @@ class Ladder:
             raise InputError(f"costs {costs}", where="fidelity ladder", remedy="Give rising costs that end at 1, the full training")
 
     @classmethod
-    def of(cls, choice: FidelityChoice, training: TrainingDefaults) -> Ladder:
-        """The ladder of a study whose full trainings follow ``training``; a short one costs its share of the epochs."""
-        full = Fidelity(FULL, 1.0, Evidence.TRAINED, choice.max_seeds if SEEDS in choice.levels else 1)
-        if SHORT not in choice.levels:
-            return cls((full,))
-        brief = shortened(training, choice.short_share)
-        share = sum(brief.values()) / (training.epochs + training.quantised_epochs)
-        if share >= 1.0:
-            raise InputError(
-                f"a share of {choice.short_share:g} of {training.epochs} + {training.quantised_epochs} epochs saves none",
-                where="fidelity.short_share",
-                remedy="Lower it, train longer, or leave short off the levels",
-            )
-        return cls((Fidelity(SHORT, share, Evidence.TRAINED), full))
+    def of(cls, choice: FidelityChoice, training: TrainingDefaults, families: int = 1) -> Ladder:
+        """The ladder of a study.
+
+        Args:
+            choice: which levels.
+            training: a full training; what is shorter costs its share of the epochs.
+            families: network families, each of which has its own shared weights.
+
+        Raises:
+            InputError: a level saves nothing over the next one.
+        """
+        epochs, rungs = training.epochs + training.quantised_epochs, []
+        if SUPERNET in choice.levels:
+            rungs.append(Fidelity(SUPERNET, sum(tuned(training, choice.score_share).values()) / epochs, Evidence.SUPERNET))
+        if SHORT in choice.levels:
+            rungs.append(Fidelity(SHORT, sum(shortened(training, choice.short_share).values()) / epochs, Evidence.TRAINED))
+        rungs.append(Fidelity(FULL, 1.0, Evidence.TRAINED, choice.max_seeds if SEEDS in choice.levels else 1))
+        for rung, following in itertools.pairwise(rungs):
+            if rung.cost >= following.cost:
+                share = "score_share" if rung.name == SUPERNET else "short_share"
+                raise InputError(
+                    f"a share of {getattr(choice, share):g} of {training.epochs} + {training.quantised_epochs} epochs saves none over {following.name}",
+                    where=f"fidelity.{share}",
+                    remedy=f"Lower it, train longer, or leave {rung.name} off the levels",
+                )
+        return cls(tuple(rungs), choice.supernet_cost * families if SUPERNET in choice.levels else 0.0)
 
     @property
     def top(self) -> int:
@@ -124,6 +148,11 @@ def shortened(training: TrainingDefaults, share: float) -> dict[str, int]:
     """Epochs of both phases of a short training; a phase that the full training has keeps at least one."""
     phases = {"epochs": training.epochs, "quantised_epochs": training.quantised_epochs}
     return {name: max(1, round(share * epochs)) if epochs else 0 for name, epochs in phases.items()}
+
+
+def tuned(training: TrainingDefaults, share: float) -> dict[str, int]:
+    """Epochs of both phases of a score with shared weights, which only fine-tunes."""
+    return {"epochs": 0, "quantised_epochs": max(1, round(share * (training.epochs + training.quantised_epochs)))}
 
 
 def trial_seed(study_seed: int, design: str, fidelity: str, replicate: int) -> int:

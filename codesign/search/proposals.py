@@ -102,7 +102,7 @@ class FidelityProposals:
 
     def __init__(self, strategy: FidelityStrategy, ladder: Ladder, problem: SearchProblem, specification: StudySpecification) -> None:
         self._strategy, self._ladder, self._space, self._budget = strategy, ladder, problem.space, specification.budget
-        self._spent = 0.0
+        self._spent, self._begun = ladder.preparation, False
 
     @property
     def spent(self) -> float:
@@ -116,7 +116,7 @@ class FidelityProposals:
 
     def ask(self) -> list[Trial]:
         """See `Proposals.ask`."""
-        count = self._budget.initial if self._spent == 0.0 else self._budget.batch
+        count = self._budget.batch if self._begun else self._budget.initial
         asked = self._strategy.ask_evaluations(count, self._budget.evaluations - self._spent)
         names = [self._ladder.fidelities[level].name for level in asked.level.tolist()]
         rows = zip(self._space.points(asked.indices), names, asked.replicate.tolist(), strict=True)
@@ -128,3 +128,4 @@ class FidelityProposals:
         replicate = np.array([trial.replicate for trial in trials], dtype=np.intp)
         self._strategy.tell_evaluations(Trials(self._space.indices(trial.point for trial in trials), level, replicate), values)
         self._spent += self._ladder.cost(level)
+        self._begun = True

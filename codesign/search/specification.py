@@ -193,9 +193,18 @@ class StudySpecification:
         """The fidelities of the study; None where every design is trained once, in full.
 
         Raises:
-            InputError: a short training would be as long as a full one.
+            InputError: a level saves nothing over the next one, or the budget does not pay for what comes before the first training.
         """
-        return None if self.fidelity is None else Ladder.of(self.fidelity, self.training_settings())
+        if self.fidelity is None:
+            return None
+        ladder = Ladder.of(self.fidelity, self.training_settings(), len(self.blueprints))
+        if ladder.preparation + 1.0 > self.budget.evaluations:
+            raise InputError(
+                f"shared weights cost {ladder.preparation:g} of a budget of {self.budget.evaluations} full trainings",
+                where="fidelity.supernet_cost",
+                remedy="Raise budget.evaluations, lower it, or leave supernet off the levels",
+            )
+        return ladder
 
     def joint_space(self) -> JointSpace:
         """The joint space of the study.
@@ -240,13 +249,13 @@ def check_names(specification: StudySpecification, *, where: str) -> None:
             _relocate(partial(look_up, name), f"{where}: {key}")
     if specification.fidelity is not None:
         _relocate(partial(find_fidelity_strategy, specification.strategy.name), f"{where}: strategy.name")
-        _relocate(specification.ladder, f"{where}: fidelity.short_share")
+        _relocate(specification.ladder, f"{where}: ", prefix=True)
     _relocate(specification.joint_space, f"{where}: space")
 
 
-def _relocate(action: Callable[[], object], where: str) -> None:
-    """Run a look-up; an error is told with the place in the study file."""
+def _relocate(action: Callable[[], object], where: str, *, prefix: bool = False) -> None:
+    """Run a look-up; an error is told with the place in the study file, or with that before its own."""
     try:
         action()
     except InputError as error:
-        raise InputError(error.what, where=where, remedy=error.remedy) from None
+        raise InputError(error.what, where=f"{where}{error.where}" if prefix else where, remedy=error.remedy) from None

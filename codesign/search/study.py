@@ -22,7 +22,7 @@ from codesign.network.tasks.task import Task
 from codesign.search.engine import Engine
 from codesign.search.evaluation import train_design
 from codesign.search.evidence import EvidenceBook
-from codesign.search.fidelity import SHORT
+from codesign.search.fidelity import LEVELS, SHORT, SUPERNET
 from codesign.search.fidelity_counts import FidelityCount, count_fidelities
 from codesign.search.pareto import non_dominated
 from codesign.search.pricing import Pricing
@@ -218,9 +218,10 @@ class Study:
         return [Evaluated(design, row, tuple(repeats.get(design.point.id, ())) if row.state == DONE else ()) for design, row in found]
 
     def briefly_evaluated(self) -> list[Evaluated]:
-        """Designs that were trained below the full fidelity only, with the longest training that succeeded."""
+        """Designs that were looked at below the full fidelity only, with the dearest look that succeeded."""
         rows, full = self.store.all_evaluations(), {item.id for item in self.evaluated()}
-        brief = {row.design: row for row in rows.values() if row.fidelity != FULL and row.state == DONE and row.design not in full}
+        reduced = [row for row in rows.values() if row.fidelity != FULL and row.state == DONE and row.design not in full]
+        brief = {row.design: row for row in sorted(reduced, key=lambda row: LEVELS.index(row.fidelity))}
         return [Evaluated(design, brief[design.point.id]) for design in self.store.designs() if design.point.id in brief]
 
     def front(self) -> list[Evaluated]:
@@ -263,8 +264,9 @@ class Study:
         figures: dict[str, Estimate] = {}
         if item.evaluation.state == DONE:
             samples = self._runner.bound_data()["validation"]
-            source = {FULL: "one seed", SHORT: "short training"}.get(item.training, f"mean of {item.training}")
-            figures[ACCURACY] = share(item.accuracy, samples, Evidence.TRAINED, f"validation split, {source}")
+            sources = {FULL: "one seed", SHORT: "short training", SUPERNET: "mean probability of the right class with shared weights"}
+            evidence = Evidence.SUPERNET if item.training == SUPERNET else Evidence.TRAINED
+            figures[ACCURACY] = share(item.accuracy, samples, evidence, f"validation split, {sources.get(item.training, f'mean of {item.training}')}")
         result = self.store.verifications("csim").get(item.id)
         if result is not None:
             figures["test_accuracy"] = share(result["metric_simulated"], result["samples"], Evidence.CSIM, "held-out test split, C simulation")
@@ -313,7 +315,7 @@ class Study:
 
     def fidelity_counts(self) -> tuple[FidelityCount, ...]:
         """What was spent on each fidelity, the cheapest first; nothing in a study without fidelities."""
-        return count_fidelities(self.specification, self.store.all_evaluations().values())
+        return count_fidelities(self.specification, self.store.all_evaluations().values(), self._runner.supernets.seconds)
 
     def compute_seconds(self) -> dict[str, float]:
         """Seconds by stage, all runs of the study together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 from codesign.errors import EvaluationError, InputError
 from codesign.search.engine import Engine, Outcome
 from codesign.search.evaluation import TrainingRequest, train_design
-from codesign.search.fidelity import shortened, trial_seed
+from codesign.search.fidelity import SHORT, SUPERNET, shortened, trial_seed, tuned
 from codesign.search.pricing import Pricing
 from codesign.search.proposals import Trial
 from codesign.search.specification import ACCURACY, StudySpecification
+from codesign.search.supernets import Supernets
 from codesign.store.study_store import DONE, FAILED, FULL, StoredTrial, StudyStore
 
 Told = Callable[[int, str], None]
@@ -36,6 +38,7 @@ class TrialRunner:
     def __init__(self, specification: StudySpecification, folder: Path, store: StudyStore, pricing: Pricing) -> None:
         self._specification, self._folder, self._store, self._pricing = specification, folder, store, pricing
         self._ladder = specification.ladder()
+        self.supernets = Supernets(pricing, folder, store)
 
     def batches(self) -> list[list[Trial]]:
         """Trials of the store by round."""
@@ -76,6 +79,10 @@ class TrialRunner:
         requests = [self.request(trial) for trial in waiting]
         if not requests:
             return
+        if any(trial.fidelity == SUPERNET for trial in waiting):
+            bound = self.bound_data()
+            with timed(self._store, SUPERNET):
+                self.supernets.train(bound["path"], bound["device"], partial(told, int(spent)))
 
         def on_start(position: int) -> None:
             trial = waiting[position]
@@ -102,14 +109,19 @@ class TrialRunner:
             self._store.fail(design, outcome.error or "unknown", trial.replicate, fidelity=trial.fidelity)
             return f"{design}{look} failed: {outcome.error}"
         self._store.finish(design, outcome.result, trial.replicate, fidelity=trial.fidelity)
-        return f"{design}{look} accuracy {outcome.result[ACCURACY]:.3f}"
+        what = "score" if trial.fidelity == SUPERNET else ACCURACY
+        return f"{design}{look} {what} {outcome.result[ACCURACY]:.3f}"
 
     def request(self, trial: Trial) -> TrainingRequest:
         """What a worker needs; only the first full training of a design leaves a network, the one that is exported."""
         bound, design, choice = self.bound_data(), trial.point.id, self._specification.fidelity
         settings = self._specification.training_overrides()
-        if trial.fidelity != FULL and choice is not None:
+        if trial.fidelity == SHORT and choice is not None:
             settings |= shortened(self._specification.training_settings(), choice.short_share)
+        supernet = None
+        if trial.fidelity == SUPERNET and choice is not None:
+            settings |= tuned(self._specification.training_settings(), choice.score_share)
+            supernet = str(self.supernets.path(self._pricing.joint.blueprint_of(trial.point).name))
         return TrainingRequest(
             rows=self._pricing.joint.graph(trial.point).as_rows(),
             task=self._specification.task,
@@ -118,6 +130,7 @@ class TrialRunner:
             seed=trial_seed(self._specification.seed, design, trial.fidelity, trial.replicate),
             folder=str(model_folder(self._folder, design)) if trial.fidelity == FULL and not trial.replicate else None,
             device=bound["device"],
+            supernet=supernet,
         )
 
     def bound_data(self) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_the_epoch_of_lowest_validation_loss_is_kept(digits: Task, monkeypatch: 
 
     def scripted(_: object, network: torch.nn.Module) -> Any:
         states.append(copy.deepcopy(network.state_dict()))
-        return training._Score(0.5, next(losses))
+        return training.Score(0.5, next(losses))
 
     monkeypatch.setattr(training._Trainer, "_validate", scripted)
     found = train(small(digits), digits, short(digits, quantised_epochs=3), 0)

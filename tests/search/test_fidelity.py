@@ -13,15 +13,19 @@ import pytest
 
 from codesign.errors import InputError, StoreError
 from codesign.estimate import Evidence
+from codesign.network.supernet_training import is_finished
 from codesign.network.tasks.registry import task_record
 from codesign.report.collect import collect
 from codesign.report.document import ReportDocument
 from codesign.report.tables import provenance_rows
 from codesign.search.builtin import study_text
+from codesign.search.engine import SerialEngine
 from codesign.search.evaluation import TrainingRequest
-from codesign.search.fidelity import FULL, SHORT, Fidelity, FidelityChoice, Ladder, Trials, chooses_fidelity, shortened, trial_seed
-from codesign.search.specification import StudySpecification, TrainingOverrides, load_specification
+from codesign.search.fidelity import FULL, SHORT, SUPERNET, Fidelity, FidelityChoice, Ladder, Trials, chooses_fidelity, shortened, trial_seed, tuned
+from codesign.search.pricing import Pricing
+from codesign.search.specification import Budget, StudySpecification, TrainingOverrides, load_specification
 from codesign.search.study import Evaluated, Study
+from codesign.search.supernets import Supernets
 from codesign.space.design_space import evaluation_seed
 from codesign.store.study_store import DONE, FAILED, StudyStore, TrialKey
 from tests.search.evidence_study import SPECIFICATION as PLAIN
@@ -83,12 +87,14 @@ def test_a_study_file_names_its_fidelities(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ('levels = ["short", "half", "full"]', r"study.toml: fidelity: unknown level 'half'; choose from short, full, seeds"),
+        ('levels = ["short", "half", "full"]', r"study.toml: fidelity: unknown level 'half'; choose from supernet, short, full, seeds"),
         ('levels = ["short", "seeds"]', "fidelity: levels must name full, and none twice"),
         ('levels = ["full", "full"]', "fidelity: levels must name full, and none twice"),
         ('levels = "full"', r"fidelity.levels: .*tuple|array"),
         ("short_share = 0.95", "fidelity: short_share must lie between 0.01 and 0.9"),
         ("short_share = 0.0", "fidelity: short_share must lie between 0.01 and 0.9"),
+        ("score_share = 0.0", "fidelity: score_share must lie between 0.01 and 0.9"),
+        ("supernet_cost = 0.0", "fidelity: supernet_cost must lie between 0.1 and 10000"),
         ("max_seeds = 1", "fidelity: max_seeds must lie between 2 and 100"),
         ("seeds = 3", "fidelity.seeds: unknown key"),
     ],
@@ -109,6 +115,27 @@ def test_a_strategy_without_fidelities_is_refused(tmp_path: Path) -> None:
 def test_a_short_training_that_saves_nothing_is_refused(tmp_path: Path) -> None:
     path = study_file(tmp_path, "[fidelity]", training="epochs = 1\nquantised_epochs = 1")
     with pytest.raises(InputError, match=r"fidelity.short_share: a share of 0.25 of 1 \+ 1 epochs saves none"):
+        load_specification(path)
+
+
+def test_shared_weights_are_paid_before_the_first_score(tmp_path: Path) -> None:
+    choice = FidelityChoice(levels=("supernet", "short", "full"), supernet_cost=4.0, score_share=0.1)
+    ladder = Ladder.of(choice, DIGITS, families=2)
+    assert [(fidelity.name, fidelity.cost, fidelity.evidence) for fidelity in ladder.fidelities] == [
+        ("supernet", 0.1, Evidence.SUPERNET),
+        ("short", pytest.approx(7 / 30), Evidence.TRAINED),
+        ("full", 1.0, Evidence.TRAINED),
+    ]
+    assert ladder.preparation == 8.0
+    assert tuned(DIGITS, 0.1) == {"epochs": 0, "quantised_epochs": 3}
+    path = study_file(tmp_path, '[fidelity]\nlevels = ["supernet", "full"]\nsupernet_cost = 70')
+    with pytest.raises(InputError, match=r"fidelity.supernet_cost: shared weights cost 70 of a budget of \d+ full trainings\. Raise budget.evaluations"):
+        load_specification(path)
+
+
+def test_a_score_that_saves_nothing_over_a_short_training_is_refused(tmp_path: Path) -> None:
+    path = study_file(tmp_path, '[fidelity]\nlevels = ["supernet", "short", "full"]\nscore_share = 0.3')
+    with pytest.raises(InputError, match=r"fidelity.score_share: a share of 0.3 of 20 \+ 10 epochs saves none over short. .*leave supernet off the levels"):
         load_specification(path)
 
 
@@ -287,6 +314,85 @@ def test_a_damaged_short_training_is_told(tmp_path: Path, metrics: str, message:
     connection.close()
     with pytest.raises(StoreError, match=f"row reduced_evaluations .* short is damaged: {message}"):
         StudyStore.at(tmp_path / "study" / "study.sqlite").all_evaluations()
+
+
+SCORED = {
+    "fidelity": FidelityChoice(levels=("supernet", "short", "full", "seeds"), supernet_cost=2.0),
+    "budget": replace(SPECIFICATION.budget, evaluations=20),
+}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Trainings]:
+    study, engine = begin(tmp_path_factory.mktemp("scored"), **SCORED), Trainings()
+    study.search(engine)
+    return study, engine
+
+
+def test_scores_use_the_shared_weights_that_the_study_trained(scored: tuple[Study, Trainings]) -> None:
+    study, engine = scored
+    path = study.folder / "supernets" / "mlp.pt"
+    assert is_finished(path)
+    by_seed = {request.seed: request for request in engine.requests}
+    for trial in study.store.trials():
+        request = by_seed[trial_seed(study.specification.seed, *trial.key)]
+        assert request.supernet == (str(path) if trial.fidelity == SUPERNET else None)
+        if trial.fidelity == SUPERNET:
+            assert (request.settings, request.folder) == ({"epochs": 0, "quantised_epochs": 4}, None)
+    assert {trial.fidelity for trial in study.store.trials()} == {"supernet", "short", "full"}
+
+
+def test_shared_weights_count_in_the_budget(scored: tuple[Study, Trainings]) -> None:
+    study, _ = scored
+    counts = {count.name: count for count in study.fidelity_counts()}
+    assert counts["supernet"].cost == pytest.approx(2.0 + counts["supernet"].done * 4 / 30)
+    assert 19.0 < sum(count.cost for count in counts.values()) <= 20.0
+    assert counts["supernet"].seconds > 2.0 * counts["supernet"].done
+    assert "supernet" in study.compute_seconds()
+
+
+def test_a_scored_design_is_shown_with_its_evidence(scored: tuple[Study, Trainings]) -> None:
+    study, _ = scored
+    brief = {item.training: item for item in study.briefly_evaluated()}
+    figure = study.figures(brief["supernet"])["accuracy"]
+    assert figure.evidence is Evidence.SUPERNET
+    assert "mean probability of the right class" in figure.source
+    rows = study.store.all_evaluations()
+    for item in study.briefly_evaluated():
+        assert item.training == ("short" if (item.id, SHORT, 0) in rows else "supernet")
+
+
+def test_stopped_in_the_scores_it_goes_on_with_the_same_weights(tmp_path: Path, scored: tuple[Study, Trainings]) -> None:
+    study = begin(tmp_path, **SCORED)
+    with pytest.raises(KeyboardInterrupt):
+        study.search(Trainings(stop_after=3))
+    written = (study.folder / "supernets" / "mlp.pt").stat().st_mtime_ns
+    study.search(Trainings())
+    assert (study.folder / "supernets" / "mlp.pt").stat().st_mtime_ns == written
+    assert outcome(study) == outcome(scored[0])
+
+
+def test_shared_weights_are_scored_for_real(tmp_path: Path) -> None:
+    """The whole way with the real engine, over few epochs: scores follow the size of the networks, and the front has full trainings."""
+    study = begin(tmp_path, **SCORED | {"budget": Budget(evaluations=8, initial=8, batch=3)}, training=TrainingOverrides(epochs=4, quantised_epochs=3))
+    study.search(SerialEngine())
+    rows = study.store.all_evaluations()
+    assert all(row.state == DONE for row in rows.values())
+    scores = {design: row.metrics["accuracy"] for (design, fidelity, _), row in rows.items() if fidelity == SUPERNET}
+    assert len(scores) >= 8
+    assert all(0.1 < score < 1.0 for score in scores.values())
+    assert len(set(scores.values())) == len(scores)
+    assert study.front()
+
+
+def test_networks_to_learn_from_are_within_the_limits(tmp_path: Path) -> None:
+    specification = replace(SPECIFICATION, blueprints=("mlp", "dscnn"), limits={"latency_us": 30.0}, space={})
+    supernets = Supernets(Pricing(specification), tmp_path, StudyStore.at(tmp_path / "store.sqlite"))
+    for blueprint in supernets.joint.blueprints:
+        everything, feasible = supernets.networks(blueprint)
+        assert {name.split("_")[0] for name in everything.names} & {"hidden1", "stem"} == ({"hidden1"} if blueprint.name == "mlp" else {"stem"})
+        assert 0 < len(feasible) < len(everything)
+        assert feasible.macs.sum(axis=1).mean() < everything.macs.sum(axis=1).mean()
 
 
 def test_trials_join_and_keep_their_order() -> None:

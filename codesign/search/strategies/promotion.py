@@ -123,12 +123,11 @@ class PromotionStrategy(EhviStrategy):
             return Trials.join([first, self._choose(count - len(first), left, waiting)])
 
     def _starting(self, pending: Trials) -> Trials:
-        """What is left of the start: every initial design at the lowest level, then the anchors in full, some of them twice."""
+        """What is left of the start: every initial design at the lowest level, then the anchors at each other, some of them twice in full."""
         if self._start is None:
             designs = initial_design(self.problem, self.source, self.settings.initial, np.random.default_rng([self.seed, 0]))
             start = [Trials.once(designs, 0)]
-            if self.ladder.top > 0:
-                start.append(Trials.once(designs[:ANCHORS], self.ladder.top))
+            start += [Trials.once(designs[:ANCHORS], level) for level in range(1, self.ladder.top + 1)]
             if self.ladder.fidelities[self.ladder.top].replicates > 1:
                 again = Trials.once(designs[:REPEATED_ANCHORS], self.ladder.top)
                 start.append(replace(again, replicate=again.replicate + 1))

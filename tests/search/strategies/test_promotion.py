@@ -15,7 +15,7 @@ from codesign.search.candidates import keys
 from codesign.search.fidelity import FULL, SHORT, Fidelity, Ladder, Trials
 from codesign.search.problem import Pool
 from codesign.search.strategies.ehvi import EhviStrategy
-from codesign.search.strategies.promotion import ANCHORS, PromotionStrategy
+from codesign.search.strategies.promotion import ANCHORS, REPEATED_ANCHORS, PromotionStrategy
 from codesign.search.strategies.promotion_acquisition import OUTCOMES, option_rate, outcomes
 from codesign.search.strategies.promotion_model import FidelityChain
 from codesign.search.strategies.strategy import StrategySettings
@@ -224,6 +224,21 @@ def test_no_design_is_looked_at_twice_but_for_promotion_and_numbered_repetition(
         if level == 0:
             assert not before
         before.append(level)
+
+
+def test_each_level_between_is_learned_from_the_anchors() -> None:
+    ladder = Ladder((Fidelity("score", 0.1, Evidence.SUPERNET), *LADDER.fidelities), preparation=3.0)
+    strategy = PromotionStrategy(PROBLEM, 1, SETTINGS, ladder)
+    start = strategy.ask_evaluations(SETTINGS.initial + 2 * ANCHORS + REPEATED_ANCHORS, 40.0)
+    first = [start.indices[start.level == level] for level in (0, 1, 2)]
+    assert [len(designs) for designs in first] == [SETTINGS.initial, ANCHORS, ANCHORS + REPEATED_ANCHORS]
+    assert np.array_equal(first[1], first[0][:ANCHORS]) and np.array_equal(first[2][:ANCHORS], first[0][:ANCHORS])
+    values = evaluate(PROBLEM, start.indices, noise=0.0)
+    values[:, 0] *= np.array([0.5, 0.8, 1.0])[start.level]
+    strategy.tell_evaluations(start, values)
+    later = strategy.ask_evaluations(4, 20.0)
+    assert len(later) == 4
+    assert strategy.ladder.cost(later.level) <= 20.0
 
 
 def test_what_looked_good_is_promoted() -> None:
