@@ -257,6 +257,9 @@ def print_curves(curves: dict[str, list[list[float]]], marks: FloatArray, best: 
         table = np.array(found) / best
         error = table.std(axis=0, ddof=1) / np.sqrt(len(table)) if len(table) > 1 else np.zeros(table.shape[1])
         print(f"{name:28s} " + " ".join(f"{mean:.3f} +- {width:.3f}" for mean, width in zip(table.mean(axis=0), error, strict=True)))
+    for name, found in curves.items():
+        for seed, curve in enumerate(found, start=1):
+            print(f"{name:28s} seed {seed}: " + " ".join(f"{value / best:.3f}" for value in curve))
     base = np.array(curves.get("full only", next(iter(curves.values())))).mean(axis=0)
     for name, found in curves.items():
         mean = np.array(found).mean(axis=0)
