@@ -333,6 +333,8 @@ def _write_report(study: Study) -> Path:
 
 def _print_front(study: Study, shown: list[Evaluated], title: str = "Pareto front") -> None:
     """Designs with the study's objectives, the scarce resources and the verification."""
+    from codesign.store.study_store import FAILED
+
     results = study.store.verifications("csim")
     columns = [*study.specification.objectives, *(name for name in ("lut", "dsp", "bram18") if name not in study.specification.objectives)]
     several, fidelities = len(study.specification.templates) > 1, study.specification.fidelity is not None
@@ -341,7 +343,8 @@ def _print_front(study: Study, shown: list[Evaluated], title: str = "Pareto fron
         figures, result = study.figures(item), results.get(item.id)
         exact = "not verified" if result is None else f"{result['samples_exact']:,}/{result['samples']:,}"
         test = f"{result['metric_quantised']:.3f}" if result else "-"
-        cells = [number(figures[name].value) if name in figures else "failed" for name in columns]
+        missing = "failed" if item.evaluation.state == FAILED else "-"
+        cells = [number(figures[name].value) if name in figures else missing for name in columns]
         template = [study.pricing.joint.template_of(item.design.point).name] if several else []
         rows.append([item.id, *template, *([item.training] if fidelities else []), *cells, test, exact])
     heads = ("design", *(["template"] if several else []), *(["training"] if fidelities else []), *columns, "test accuracy", "csim exact")

@@ -59,13 +59,14 @@ class JointSpace:
         Raises:
             InputError: unknown blueprint, template or parameter, or a value outside a parameter's domain.
         """
-        chosen = tuple(find_blueprint(name) for name in _distinct(blueprints, "blueprints"))
-        models = tuple(find_template(name) for name in _distinct(templates, "templates"))
+        narrower = dict(overrides or {})
+        chosen = tuple(find_blueprint(name) for name in _kept(_distinct(blueprints, "blueprints"), BLUEPRINT, narrower))
+        models = tuple(find_template(name) for name in _kept(_distinct(templates, "templates"), TEMPLATE, narrower))
         parameters = [
             *_choice(BLUEPRINT, Half.NETWORK, {blueprint.name: blueprint.parameters for blueprint in chosen}),
             *_choice(TEMPLATE, Half.ACCELERATOR, {model.name: model.parameters(device, shape) for model in models}),
         ]
-        narrowed = _narrow(parameters, overrides or {})
+        narrowed = _narrow(parameters, narrower)
         return cls(space=DesignSpace(narrowed, narrowed=True), shape=shape, blueprints=chosen, templates=models, device=device)
 
     def blueprint_of(self, point: DesignPoint) -> Blueprint:
@@ -96,6 +97,22 @@ def _distinct(names: Sequence[str], what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _kept(names: tuple[str, ...], parameter: str, overrides: dict[str, Sequence[Value]]) -> tuple[str, ...]:
+    """The families that overrides of their parameter leave; takes those out, since what has no choice is no parameter."""
+    if parameter not in overrides or len(names) == 1:
+        return names
+    kept = overrides.pop(parameter)
+    _check_values(parameter, kept, names)
+    return tuple(name for name in names if name in kept)
+
+
+def _check_values(name: str, values: Sequence[Value], domain: Sequence[Value]) -> None:
+    wrong = [value for value in values if value not in domain or isinstance(value, bool)]
+    if wrong or not values:
+        what = f"{name} = {wrong[0]!r} is not in its domain" if wrong else f"{name} is left without a value"
+        raise InputError(what, where="design space", remedy=f"Choose from {list(domain)}")
+
+
 def _choice(name: str, half: Half, families: Mapping[str, Sequence[Parameter]]) -> list[Parameter]:
     """The parameters of all families, with a parameter that chooses among them where there are several."""
     if len(families) == 1:
@@ -112,10 +129,7 @@ def _narrow(parameters: Sequence[Parameter], overrides: Mapping[str, Sequence[Va
     for name, values in overrides.items():
         if name not in known:
             raise InputError(f"unknown parameter {name}", where="design space", remedy=f"Choose from {', '.join(known)}")
-        wrong = [value for value in values if value not in known[name].values or isinstance(value, bool)]
-        if wrong or not values:
-            what = f"{name} = {wrong[0]!r} is not in its domain" if wrong else f"{name} is left without a value"
-            raise InputError(what, where="design space", remedy=f"Choose from {list(known[name].values)}")
+        _check_values(name, values, known[name].values)
     return [
         replace(parameter, values=tuple(value for value in parameter.values if value in overrides[parameter.name]))
         if parameter.name in overrides

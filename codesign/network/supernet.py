@@ -181,7 +181,7 @@ def score_network(graph: LayerGraph, shared: SharedWeights, task: Task, settings
 
     Args:
         graph: the network.
-        shared: from `codesign.network.supernet_training`; left as they are.
+        shared: from `codesign.network.supernet_training`; their values are left as they are.
         task: see `codesign.network.training.train`.
         settings: of which the quantised epochs are used.
         seed: of batches and augmentation.

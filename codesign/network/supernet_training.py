@@ -120,7 +120,7 @@ class _SupernetTrainer:
     def run(self) -> SharedWeights:
         for epoch in range(self._resume(), self.epochs):
             loss = self._epoch(epoch)
-            if not math.isfinite(loss):
+            if not math.isfinite(loss) or not all(bool(parameter.isfinite().all()) for parameter in self.shared.parameters()):
                 raise EvaluationError(
                     f"training of shared weights diverged in epoch {epoch + 1}", where=str(self.path), remedy="Lower training.learning_rate in the study file"
                 )
@@ -210,10 +210,10 @@ def load_weights(path: Path) -> SharedWeights:
     if found["epoch"] != found["epochs"]:
         raise InputError("holds a supernet that is still being trained", where=str(path), remedy="Run the study again, which trains it to the end")
     shapes = {name.removeprefix(WEIGHT_PREFIX): tuple(value.shape) for name, value in found["weights"].items() if name.startswith(WEIGHT_PREFIX)}
-    shared = SharedWeights(shapes)
     try:
+        shared = SharedWeights(shapes)
         shared.load_state_dict(found["weights"])
-    except RuntimeError as error:
+    except (KeyError, RuntimeError) as error:
         raise InputError(f"{NOT_READABLE}: {error}".splitlines()[0], where=str(path), remedy=REMEDY) from None
     return shared
 
@@ -233,5 +233,11 @@ def _well_formed(found: dict[str, Any]) -> bool:
     weights = found.get("weights")
     if not isinstance(weights, dict) or not all(isinstance(found.get(key), int) and found[key] >= 1 for key in ("epoch", "epochs")):
         return False
-    tensors = all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items())
-    return tensors and all(value.dim() == SHAPE_AXES for name, value in weights.items() if name.startswith(WEIGHT_PREFIX))
+    if not weights or found["epoch"] > found["epochs"] or not all(isinstance(name, str) and _owns_its_values(value) for name, value in weights.items()):
+        return False
+    return all(value.dim() == SHAPE_AXES for name, value in weights.items() if name.startswith(WEIGHT_PREFIX))
+
+
+def _owns_its_values(value: object) -> bool:
+    """Whether something is a tensor, and not a few values that claim to be many."""
+    return isinstance(value, Tensor) and value.untyped_storage().nbytes() >= value.numel() * value.element_size()

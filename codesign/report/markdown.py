@@ -15,7 +15,7 @@ from codesign.report.tables import front_table, provenance_rows
 from codesign.report.verdict import verdict
 
 MOST_ROWS = 24
-KEPT_ROWS = ("Study", "Task", "Device", "Objectives", "Limits", "Search", "Designs", "Time", "Commands", "Report made")
+KEPT_ROWS = ("Study", "Task", "Device", "Objectives", "Limits", "Search", "Designs", "Fidelities", "Time", "Commands", "Report made")
 
 
 def render_markdown(document: ReportDocument) -> str:

@@ -56,7 +56,8 @@ def train_design(request: TrainingRequest) -> dict[str, float]:
     if request.supernet is not None:
         from codesign.network.supernet import score_network
 
-        trained = score_network(graph, _shared_weights(request.supernet), task, settings, request.seed, device=request.device)
+        shared = _shared_weights(request.supernet, Path(request.supernet).stat().st_mtime_ns)
+        trained = score_network(graph, shared, task, settings, request.seed, device=request.device)
         trained = dataclasses.replace(trained, validation_accuracy=trained.confidence)
     else:
         trained = train(graph, task, settings, request.seed, device=request.device)
@@ -72,8 +73,8 @@ def train_design(request: TrainingRequest) -> dict[str, float]:
 
 
 @lru_cache(maxsize=4)
-def _shared_weights(path: str) -> SharedWeights:
-    """Read once per process: they do not change once they are finished."""
+def _shared_weights(path: str, changed_ns: int) -> SharedWeights:
+    """Read once per process; ``changed_ns`` tells another file of the same name."""
     from codesign.network.supernet_training import load_weights
 
     return load_weights(Path(path))

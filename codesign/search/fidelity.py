@@ -108,7 +108,8 @@ class Ladder:
 
         Args:
             choice: which levels.
-            training: a full training; what is shorter costs its share of the epochs.
+            training: a full training; what is shorter costs its share of the epochs. What a look takes besides (calibration,
+                validation) is in the processor time of `codesign.search.fidelity_counts` only.
             families: network families, each of which has its own shared weights.
 
         Raises:

@@ -48,7 +48,7 @@ def count_fidelities(specification: StudySpecification, rows: Collection[StoredE
         done, failed = ([row for row in own if row.state == state] for state in (DONE, FAILED))
         seconds = sum(row.metrics.get("seconds", 0.0) for row in done)
         cost = fidelity.cost * (len(done) + len(failed))
-        if name == SUPERNET and cost > 0.0:
+        if name == SUPERNET and (cost > 0.0 or preparation_seconds > 0.0):
             cost, seconds = cost + ladder.preparation, seconds + preparation_seconds
         counts.append(FidelityCount(name, len(done), len(failed), cost, seconds))
     return tuple(counts)

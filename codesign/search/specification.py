@@ -32,6 +32,9 @@ CLOCK = "clock_mhz"
 OBJECTIVES = (ACCURACY, *(name for name in KPI_UNITS if name != CLOCK))
 """What a study may be after; the clock is a parameter, of worth only for what it does to the others."""
 
+FEWEST_FULL = 5
+"""Full trainings that a study must be able to pay after its shared weights and first scores: what a predictor needs."""
+
 
 @record
 class Budget:
@@ -193,16 +196,17 @@ class StudySpecification:
         """The fidelities of the study; None where every design is trained once, in full.
 
         Raises:
-            InputError: a level saves nothing over the next one, or the budget does not pay for what comes before the first training.
+            InputError: a level saves nothing over the next one, or what comes before the full trainings leaves too few of them.
         """
         if self.fidelity is None:
             return None
-        ladder = Ladder.of(self.fidelity, self.training_settings(), len(self.blueprints))
-        if ladder.preparation + 1.0 > self.budget.evaluations:
+        ladder = Ladder.of(self.fidelity, self.training_settings(), len(set(self.space.get("blueprint", self.blueprints))))
+        left = self.budget.evaluations - ladder.preparation - self.budget.initial * ladder.fidelities[0].cost
+        if ladder.preparation and left < FEWEST_FULL:
             raise InputError(
-                f"shared weights cost {ladder.preparation:g} of a budget of {self.budget.evaluations} full trainings",
+                f"shared weights and the first scores leave {max(left, 0.0):.1f} of a budget of {self.budget.evaluations} full trainings: too few",
                 where="fidelity.supernet_cost",
-                remedy="Raise budget.evaluations, lower it, or leave supernet off the levels",
+                remedy=f"Raise budget.evaluations, lower fidelity.supernet_cost so that {FEWEST_FULL} are left, or leave supernet off the levels",
             )
         return ladder
 

@@ -47,7 +47,10 @@ class Supernets:
         return float(sum((self._store.get(SECONDS) or {}).values()))
 
     def networks(self, blueprint: Blueprint) -> tuple[LayerTable, LayerTable]:
-        """Random networks of a family: all, and those of designs within the limits as the analytical models see them (else all)."""
+        """Random networks of a family: all, and those of designs within the limits as the analytical models see them (else all).
+
+        Scores of two families are not on one scale: each has weights of its own, which may be trained better or worse.
+        """
         joint = self.joint
         indices = joint.space.sample(SAMPLED, np.random.default_rng([self._pricing.specification.seed, SAMPLED]))
         if len(joint.blueprints) > 1:

@@ -69,3 +69,26 @@ def test_unknown_and_repeated_names_are_refused() -> None:
         JointSpace.build(KWS, ["mlp", "mlp"], ["pe_array"], PYNQ)
     with pytest.raises(InputError, match="templates must be a list of different names"):
         JointSpace.build(KWS, ["mlp"], [], PYNQ)
+
+
+@pytest.mark.parametrize("left", [("dscnn",), ("tcresnet", "dscnn"), ("dscnn", "mlp")])
+def test_families_that_a_narrower_choice_leaves_are_priced_as_themselves(left: tuple[str, ...]) -> None:
+    joint = JointSpace.build(KWS, ["mlp", "dscnn", "tcresnet"], ["pe_array"], PYNQ, {"blueprint": left})
+    assert {blueprint.name for blueprint in joint.blueprints} == set(left)
+    indices = joint.space.sample(20, np.random.default_rng(0))
+    points = joint.space.points(indices)
+    assert price(joint, indices).values["weights"].tolist() == [joint.graph(point).weights for point in points]
+    assert {joint.blueprint_of(point).name for point in points} == set(left)
+
+
+def test_templates_that_a_narrower_choice_leaves_are_priced_as_themselves() -> None:
+    joint = JointSpace.build(KWS, ["mlp"], ["pe_array", "streaming", "systolic_row"], PYNQ, {"template": ["streaming"]})
+    alone = JointSpace.build(KWS, ["mlp"], ["streaming"], PYNQ)
+    assert joint.space.parameters == alone.space.parameters
+    assert [template.name for template in joint.templates] == ["streaming"]
+
+
+@pytest.mark.parametrize(("values", "message"), [(["cnn"], "blueprint = 'cnn' is not in its domain"), ([], "blueprint is left without a value")])
+def test_a_family_that_is_not_among_them_is_refused(values: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        JointSpace.build(KWS, ["mlp", "dscnn"], ["pe_array"], PYNQ, {"blueprint": values})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,25 @@ import torch
 from torch.nn import functional
 
 from codesign.errors import EvaluationError, InputError
+from codesign.network import supernet_training
 from codesign.network.blueprints.blueprint import find_blueprint
 from codesign.network.builder import as_values
 from codesign.network.float_network import FoldedLayer
 from codesign.network.graph_module import GraphModule
 from codesign.network.layers import Layer, LayerGraph, LayerTable, Op
 from codesign.network.supernet import SharedWeights, SubNetwork, score_network, shared_shapes
-from codesign.network.supernet_training import SupernetProgress, is_finished, load_weights, supernet_epochs, train_supernet
+from codesign.network.supernet_training import (
+    SHARED_DECAY,
+    SHARED_RATE,
+    SupernetProgress,
+    is_finished,
+    load_weights,
+    supernet_epochs,
+    train_supernet,
+)
 from codesign.network.tasks.registry import load_task
 from codesign.network.tasks.task import Task
+from codesign.network.training import FLOAT_WARM_UP, one_cycle
 from codesign.space.design_space import DesignSpace
 
 EPOCHS = 4
@@ -122,6 +133,51 @@ def test_a_folded_sub_network_computes_what_the_sub_network_does(digits: Task, n
         assert torch.allclose(part, measured[:10], atol=1e-4 * scale)
 
 
+def test_each_fold_measures_anew(digits: Task, networks: LayerTable) -> None:
+    shared, samples = untrained(networks), samples_of(digits, 128)
+    row = int((networks.op > 0).sum(axis=1).argmax())
+    again, fresh = SubNetwork(networks.graph(row), shared), SubNetwork(networks.graph(row), shared)
+    again.fold(samples[:64])
+    for name, layer in again.fold(samples[64:]).items():
+        assert torch.equal(layer.bias, fresh.fold(samples[64:])[name].bias)
+
+
+def trainer_of(task: Task, networks: LayerTable, path: Path) -> supernet_training._SupernetTrainer:
+    settings = dataclasses.replace(task.record.training, label_smoothing=0.2)
+    return supernet_training._SupernetTrainer(networks, shared_shapes(networks), task, settings, EPOCHS, 3, path, torch.device("cpu"), None)
+
+
+def test_the_largest_learns_from_labels_and_teaches_those_drawn(digits: Task, networks: LayerTable, tmp_path: Path) -> None:
+    trainer = trainer_of(digits, networks, tmp_path / "mlp.pt")
+    samples, labels, drawn = trainer.samples[:50], trainer.labels[:50], np.array([3, 11])
+    loss = trainer._learn(samples, labels, drawn)
+    found = {name: parameter.grad for name, parameter in trainer.shared.named_parameters()}
+    trainer.optimiser.zero_grad()
+    largest = SubNetwork(networks.graph(int(networks.macs.sum(axis=1).argmax())), trainer.shared)(samples)
+    by_labels = functional.cross_entropy(largest, labels, label_smoothing=0.2)
+    taught = [SubNetwork(networks.graph(int(row)), trainer.shared)(samples).log_softmax(dim=1) for row in drawn]
+    by_teacher = [-(largest.detach().softmax(dim=1) * answers).sum(dim=1).mean() for answers in taught]
+    ((by_labels + by_teacher[0] + by_teacher[1]) / 3.0).backward()  # type: ignore[no-untyped-call]  # torch ships no type for it
+    assert loss == pytest.approx(float(by_labels.detach()))
+    for name, parameter in trainer.shared.named_parameters():
+        if parameter.grad is None:
+            assert found[name] is None
+        else:
+            assert torch.allclose(found[name], parameter.grad, atol=1e-6)
+
+
+def test_rate_decay_and_augmentation_are_those_of_the_settings(digits: Task, networks: LayerTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    augmented, trainer = [], trainer_of(digits, networks, tmp_path / "mlp.pt")
+    monkeypatch.setattr(supernet_training, "augment", lambda samples, *_: augmented.append(len(samples)) or samples)
+    trainer._epoch(1)
+    batches = round(len(digits.train.labels) / digits.record.training.batch_size)
+    group, record = trainer.optimiser.param_groups[0], digits.record.training
+    assert len(augmented) == batches
+    assert sum(augmented) == len(digits.train.labels)
+    assert group["lr"] == pytest.approx(one_cycle(SHARED_RATE * record.learning_rate, (1 + (batches - 1) / batches) / EPOCHS, FLOAT_WARM_UP))
+    assert group["weight_decay"] == pytest.approx(SHARED_DECAY * record.weight_decay)
+
+
 def test_a_network_takes_the_first_channels_and_the_middle_of_the_kernel(digits: Task) -> None:
     table = table_of(digits, "tcresnet", 200)
     shared = untrained(table)
@@ -190,16 +246,46 @@ def test_stopped_and_continued_gives_the_same_weights(digits: Task, networks: La
     assert not list(tmp_path.glob("*.partial"))
 
 
-@pytest.mark.parametrize("content", [b"", b"no supernet", None])
-def test_a_damaged_file_is_told(tmp_path: Path, networks: LayerTable, digits: Task, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no supernet",
+        {"epoch": 1, "epochs": "many", "weights": {"weight.a": torch.zeros(1, 1, 1, 1)}},
+        {"epoch": 2, "epochs": 1, "weights": {"weight.a": torch.zeros(1, 1, 1, 1)}},
+        {"epoch": 1, "epochs": 1, "weights": {}},
+        {"epoch": 1, "epochs": 1, "weights": {"weight.a": torch.zeros(1)}},
+        {"epoch": 1, "epochs": 1, "weights": {"weight.a": torch.zeros(1).expand(1000, 1000, 1000, 1000)}},
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path: Path, networks: LayerTable, digits: Task, content: bytes | dict[str, Any]) -> None:
     path = tmp_path / "mlp.pt"
-    if content is None:
-        torch.save({"epoch": 1, "epochs": "many", "weights": {}}, path)
+    if isinstance(content, dict):
+        torch.save(content, path)
     else:
         path.write_bytes(content)
     for read in (is_finished, load_weights, lambda path: taught(digits, networks, path)):
         with pytest.raises(InputError, match="not a readable supernet"):
             read(path)
+
+
+@pytest.mark.parametrize("name", ["weight.", "weight.keys", "weight.a.b"])
+def test_a_name_that_no_slot_has_is_told(tmp_path: Path, name: str) -> None:
+    torch.save({"epoch": 1, "epochs": 1, "weights": {name: torch.zeros(1, 1, 1, 1)}}, tmp_path / "mlp.pt")
+    with pytest.raises(InputError, match="not a readable supernet"):
+        load_weights(tmp_path / "mlp.pt")
+
+
+def test_weights_that_are_no_numbers_are_not_kept(digits: Task, networks: LayerTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(trainer: supernet_training._SupernetTrainer, _: int) -> float:
+        with torch.no_grad():
+            next(iter(trainer.shared.parameters())).fill_(float("nan"))
+        return 1.0
+
+    monkeypatch.setattr(supernet_training._SupernetTrainer, "_epoch", spoil)
+    with pytest.raises(EvaluationError, match="diverged in epoch 1"):
+        taught(digits, networks, tmp_path / "mlp.pt")
+    assert not (tmp_path / "mlp.pt").exists()
 
 
 def test_another_supernet_is_not_continued(digits: Task, networks: LayerTable, tmp_path: Path) -> None:

@@ -54,6 +54,15 @@ def short(task: Task, **changes: Any) -> TrainingDefaults:
     return settings_for(task.record, SHORT | changes)
 
 
+def test_confidence_is_the_mean_probability_of_the_right_class(digits: Task, trained: TrainedNetwork) -> None:
+    split, last = digits.validation, trained.model.last
+    logits = brevitas_logits(trained.model, split.samples) * 2.0 ** -trained.model.accumulator_fraction(last)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert trained.confidence == pytest.approx(float(np.mean([row[label] for row, label in zip(shares, split.labels, strict=True)])))
+    assert 0.5 < trained.confidence < 1.0
+
+
 def test_it_learns_and_the_figures_are_those_of_the_integers(digits: Task, trained: TrainedNetwork) -> None:
     def accuracy(split: Split) -> float:
         return float((trained.deployed.predict(split.samples) == split.labels).mean())

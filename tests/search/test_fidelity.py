@@ -13,6 +13,8 @@ import pytest
 
 from codesign.errors import InputError, StoreError
 from codesign.estimate import Evidence
+from codesign.network import supernet_training
+from codesign.network.supernet import shared_shapes
 from codesign.network.supernet_training import is_finished
 from codesign.network.tasks.registry import task_record
 from codesign.report.collect import collect
@@ -129,7 +131,7 @@ def test_shared_weights_are_paid_before_the_first_score(tmp_path: Path) -> None:
     assert ladder.preparation == 8.0
     assert tuned(DIGITS, 0.1) == {"epochs": 0, "quantised_epochs": 3}
     path = study_file(tmp_path, '[fidelity]\nlevels = ["supernet", "full"]\nsupernet_cost = 70')
-    with pytest.raises(InputError, match=r"fidelity.supernet_cost: shared weights cost 70 of a budget of \d+ full trainings\. Raise budget.evaluations"):
+    with pytest.raises(InputError, match=r"fidelity.supernet_cost: shared weights .* leave 0.0 of a budget of 24 .*\. Raise budget.evaluations"):
         load_specification(path)
 
 
@@ -354,9 +356,10 @@ def test_shared_weights_count_in_the_budget(scored: tuple[Study, Trainings]) -> 
 def test_a_scored_design_is_shown_with_its_evidence(scored: tuple[Study, Trainings]) -> None:
     study, _ = scored
     brief = {item.training: item for item in study.briefly_evaluated()}
-    figure = study.figures(brief["supernet"])["accuracy"]
-    assert figure.evidence is Evidence.SUPERNET
-    assert "mean probability of the right class" in figure.source
+    figures = study.figures(brief["supernet"])
+    assert "accuracy" not in figures
+    assert figures["score"].evidence is Evidence.SUPERNET
+    assert "mean probability of the right class" in figures["score"].source
     rows = study.store.all_evaluations()
     for item in study.briefly_evaluated():
         assert item.training == ("short" if (item.id, SHORT, 0) in rows else "supernet")
@@ -373,8 +376,8 @@ def test_stopped_in_the_scores_it_goes_on_with_the_same_weights(tmp_path: Path, 
 
 
 def test_shared_weights_are_scored_for_real(tmp_path: Path) -> None:
-    """The whole way with the real engine, over few epochs: scores follow the size of the networks, and the front has full trainings."""
-    study = begin(tmp_path, **SCORED | {"budget": Budget(evaluations=8, initial=8, batch=3)}, training=TrainingOverrides(epochs=4, quantised_epochs=3))
+    """The whole way with the real engine, over few epochs: every score differs, and the front has full trainings."""
+    study = begin(tmp_path, **SCORED | {"budget": Budget(evaluations=10, initial=8, batch=3)}, training=TrainingOverrides(epochs=4, quantised_epochs=3))
     study.search(SerialEngine())
     rows = study.store.all_evaluations()
     assert all(row.state == DONE for row in rows.values())
@@ -385,9 +388,59 @@ def test_shared_weights_are_scored_for_real(tmp_path: Path) -> None:
     assert study.front()
 
 
+def supernets_of(specification: StudySpecification, folder: Path) -> Supernets:
+    return Supernets(Pricing(specification), folder, StudyStore.at(folder / "store.sqlite"))
+
+
+def test_each_family_learns_from_what_fits_for_what_it_may_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = FidelityChoice(levels=("supernet", "full"), supernet_cost=7.0)
+    supernets = supernets_of(replace(SPECIFICATION, blueprints=("mlp", "dscnn"), limits={"latency_us": 30.0}, space={}, fidelity=choice), tmp_path)
+    calls: dict[str, tuple[Any, ...]] = {}
+
+    def train_supernet(*arguments: Any, path: Path, **_: Any) -> None:
+        calls[path.stem] = arguments
+
+    monkeypatch.setattr(supernet_training, "train_supernet", train_supernet)
+    supernets.train(None, "cpu", lambda _: None)
+    assert set(calls) == {"mlp", "dscnn"}
+    for blueprint in supernets.joint.blueprints:
+        everything, feasible = supernets.networks(blueprint)
+        networks, shapes, _, settings, epochs, _ = calls[blueprint.name]
+        assert np.array_equal(networks.macs, feasible.macs)
+        assert shapes == shared_shapes(everything)
+        assert epochs == supernet_training.supernet_epochs(feasible, settings, 7.0)
+    assert calls["mlp"][-1] != calls["dscnn"][-1]
+
+
+def test_the_time_of_an_interrupted_training_of_shared_weights_counts(tmp_path: Path) -> None:
+    supernets, heard = supernets_of(replace(SPECIFICATION, **SCORED), tmp_path), list[str]()
+
+    def interrupt(line: str) -> None:
+        heard.append(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        supernets.train(None, "cpu", interrupt)
+    before = supernets.seconds
+    assert before > 0.0
+    assert "epoch 1 of" in heard[0]
+    supernets.train(None, "cpu", heard.append)
+    assert supernets.seconds > before
+    assert "epoch 2 of" in heard[1]
+
+
+def test_a_family_that_the_space_leaves_out_is_not_paid_for(tmp_path: Path) -> None:
+    choice = FidelityChoice(levels=("supernet", "full"), supernet_cost=4.0)
+    narrowed = replace(SPECIFICATION, blueprints=("mlp", "dscnn"), space={"blueprint": ("dscnn",)}, fidelity=choice)
+    ladder = replace(narrowed, budget=replace(SPECIFICATION.budget, evaluations=30)).ladder()
+    assert ladder is not None
+    assert ladder.preparation == 4.0
+    assert [blueprint.name for blueprint in supernets_of(narrowed, tmp_path).joint.blueprints] == ["dscnn"]
+
+
 def test_networks_to_learn_from_are_within_the_limits(tmp_path: Path) -> None:
     specification = replace(SPECIFICATION, blueprints=("mlp", "dscnn"), limits={"latency_us": 30.0}, space={})
-    supernets = Supernets(Pricing(specification), tmp_path, StudyStore.at(tmp_path / "store.sqlite"))
+    supernets = supernets_of(specification, tmp_path)
     for blueprint in supernets.joint.blueprints:
         everything, feasible = supernets.networks(blueprint)
         assert {name.split("_")[0] for name in everything.names} & {"hidden1", "stem"} == ({"hidden1"} if blueprint.name == "mlp" else {"stem"})
