@@ -16,6 +16,7 @@ from codesign.search.evaluation import TrainingRequest
 from codesign.search.fidelity import FidelityChoice
 from codesign.search.specification import Budget, StrategyChoice, StudySpecification
 from codesign.search.study import Study
+from codesign.store.study_store import TrialKey
 
 SPECIFICATION = StudySpecification(
     schema=1,
@@ -30,6 +31,8 @@ SPECIFICATION = StudySpecification(
     fidelity=FidelityChoice(),
 )
 FULL_EPOCHS = 20
+
+Outcomes = dict[TrialKey, tuple[int, float]]
 
 
 def accuracy(request: TrainingRequest, *, noise: float = 0.02) -> float:
@@ -73,3 +76,9 @@ def begin(folder: Path, **changes: Any) -> Study:
     study = Study.create(replace(SPECIFICATION, **changes), folder / "study")
     study.bind_data(load_task("digits"))
     return study
+
+
+def outcome(study: Study) -> Outcomes:
+    """By trial: its round, and its accuracy."""
+    rows = study.store.all_evaluations()
+    return {trial.key: (trial.batch, rows[trial.key].metrics["accuracy"]) for trial in study.store.trials()}
