@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> Study:
     made = evaluated_study(tmp_path / "runs")
     item, record = made.front()[0], load_task("digits").record
     model = build(made.pricing.joint.graph(item.design.point), record)
-    save_trained(TrainedNetwork(extract(model), model, 0.1, 0.1, 0.1, 1, 1.0), made.model_folder(item.id))
+    save_trained(TrainedNetwork(extract(model), model, 0.1, 0.1, 0.1, 0.1, 1, 1.0), made.model_folder(item.id))
     return made
 
 

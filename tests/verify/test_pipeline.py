@@ -45,7 +45,7 @@ def request_(plan_of: Callable[..., HlsPlan], tmp_path: Path) -> ProjectRequest:
     space = DesignSpace(found.parameters)
     model = build(found.table(space, space.sample(1, np.random.default_rng(3)), record.shape).graph(0), record)
     deployed = extract(model)
-    save_trained(TrainedNetwork(deployed, model, 0.1, 0.1, 0.1, 1, 1.0), tmp_path / "model")
+    save_trained(TrainedNetwork(deployed, model, 0.1, 0.1, 0.1, 0.1, 1, 1.0), tmp_path / "model")
     return ProjectRequest(
         design="a1", model=tmp_path / "model", folder=tmp_path / "hls_out" / "s" / "a1", task="digits", data=None, plan=plan_of(deployed, "io_parallel"),
         part="xc7z020clg400-1", cycles=100, provenance={"study": "s"}, template="pe_array", amd_part=True,
