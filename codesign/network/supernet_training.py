@@ -221,8 +221,8 @@ def load_weights(path: Path) -> SharedWeights:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # noqa: BLE001  # torch raises whatever its unpickler meets in a damaged file
-        raise InputError(f"{NOT_READABLE}: {error}".splitlines()[0], where=str(path), remedy=REMEDY) from None
+    except Exception:  # noqa: BLE001  # torch raises whatever its unpickler meets in a damaged file, and advises to trust it
+        raise InputError(NOT_READABLE, where=str(path), remedy=REMEDY) from None
     if not isinstance(found, dict) or not _well_formed(found):
         raise InputError(NOT_READABLE, where=str(path), remedy=REMEDY)
     return found

@@ -265,7 +265,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, networks: LayerTable, digits: Ta
     else:
         path.write_bytes(content)
     for read in (is_finished, load_weights, lambda path: taught(digits, networks, path)):
-        with pytest.raises(InputError, match="not a readable supernet"):
+        with pytest.raises(InputError, match=r"not a readable supernet\. Delete it"):
             read(path)
 
 

@@ -16,6 +16,7 @@ from codesign.estimate import Evidence
 from codesign.network.tasks.registry import task_record
 from codesign.report.collect import collect
 from codesign.report.document import ReportDocument
+from codesign.report.markdown import render_markdown
 from codesign.report.tables import provenance_rows
 from codesign.search.builtin import study_text
 from codesign.search.evaluation import TrainingRequest
@@ -319,4 +320,5 @@ def test_the_report_says_what_went_into_each_fidelity(searched: tuple[Study, Tra
     assert full.done == len(document.evaluated)
     rows = dict(provenance_rows(document))
     assert rows["Fidelities"][0].startswith(f"short: {short.done} evaluations, worth {short.cost:.1f} full trainings")
+    assert f"- Fidelities: short: {short.done} evaluations" in render_markdown(document)
     assert ReportDocument.from_dict(document.as_dict(), where="x") == document
